@@ -1,0 +1,68 @@
+# `make help` lists the targets. Every target sets up what it needs first; that takes a fraction of a second when it is there.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# PYTHON=, CONSTRAINTS= and EXTRAS= are remembered in the environment that they made.
+CHOSEN := $(if $(PYTHON),--this-python) $(if $(CONSTRAINTS),--constraints "$(CONSTRAINTS)") $(if $(EXTRAS),--extras "$(EXTRAS)")
+# The first of these that is Python 3.10 to 3.13.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+  $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+TESTBED = python3 -m slurm.testbed $(if $(CLUSTER_DIR),--dir "$(CLUSTER_DIR)")
+PYTEST = $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## virtual environment, Python packages, Horovod, system packages; skipped when nothing changed
+	@[ -n "$(PYTHON)" ] || { echo "setup: found no Python 3.10 to 3.13; install one (apt-get install python3 python3-venv) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) .ci/bootstrap.py $(CHOSEN) $(if $(filter setup,$(MAKECMDGOALS)),--verbose)
+
+.PHONY: test test-fast test-slow lint types unit distributed cluster
+test: lint types unit distributed cluster ## everything: lint, types, unit, two real ranks, the real test cluster
+test-fast: lint types unit ## the inner loop, under a minute
+test-slow: setup ## the checks that take long; run before a release
+	$(PYTEST) -m slow tests
+lint: setup ## ruff and shellcheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
+types: setup ## mypy, strict
+	$(BIN)/mypy
+	$(BIN)/mypy .ci/bootstrap.py
+unit: setup ## fast tests in one process
+	$(PYTEST) -q -m "not slow" tests/unit tests/house
+distributed: setup ## tests on two real Horovod ranks
+	$(PYTEST) -m "not slow" tests/distributed
+cluster: setup ## end-to-end tests on the one-machine Slurm cluster (needs root)
+	$(PYTEST) -m "not slow" tests/cluster
+
+.PHONY: demo
+demo: setup ## train something small for real on four hosts of the test cluster
+	@bash slurm/demo.sh
+
+.PHONY: cluster-up cluster-down cluster-shell cluster-env cluster-status cluster-fault
+cluster-up: setup ## a real Slurm cluster of five hosts on this machine (CLUSTER_DIR=, SHARE=)
+	@$(TESTBED) up $(if $(SHARE),--share "$(SHARE)")
+cluster-down: ## end it; nothing is left behind
+	@$(TESTBED) down
+cluster-shell: ## a shell that speaks to it; NODE=t4-2: a shell on that node
+	@$(TESTBED) shell $(NODE)
+cluster-env: ## for eval "$$(make -s cluster-env)": srun, sbatch, sacct of this shell speak to it
+	@$(TESTBED) env
+cluster-status: ## its nodes and jobs
+	@$(TESTBED) status
+cluster-fault: ## break it: DO='cut t4-2' | 'heal t4-2' | 'kill t4-3' | 'restart t4-3' | 'kill slurmctld' | …
+	@$(TESTBED) fault $(DO)
+
+.PHONY: bench
+bench: setup ## the measurements of benchmarks/
+	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
+
+.PHONY: clean
+clean: cluster-down ## remove everything that was built here, the virtual environment too
+	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache *.egg-info
