@@ -84,7 +84,10 @@ def _is_there(probe: str) -> bool:
 
 def _can_make_venv() -> bool:
     # Debian leaves ensurepip out of python3; a venv without it has no pip.
-    return subprocess.run([sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def install_system_packages(log: Path) -> list[str]:
@@ -105,7 +108,9 @@ def install_system_packages(log: Path) -> list[str]:
         if still:
             raise SetupError(f"apt-get installed {packages}, yet these are not found: {still}; its log is {log}")
         return []
-    notes = [f"system packages are missing; an administrator installs them with:\n  sudo apt-get install {' '.join(packages)}"]
+    notes = [
+        f"system packages are missing; an administrator installs them with:\n  sudo apt-get install {' '.join(packages)}"
+    ]
     notes += [f"without {', '.join(names)} works: {WITHOUT[group]}" for group, names in missing.items()]
     if "python" in missing:
         raise SetupError("\n".join(notes))
@@ -151,7 +156,9 @@ def run(step: str, command: list[str], log: Path, environment: dict[str, str] | 
     with log.open("ab") as out:
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
-        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=CHECKOUT)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=CHECKOUT
+        )
         try:
             _watch(step, process, log)
         except BaseException:
@@ -195,15 +202,19 @@ def install_packages(options: Options, log: Path) -> None:
     run("Python packages", [python, "-m", "pip", "install", "-c", str(options.constraints), "-e", target], log)
 
 
-def install_horovod(options: Options, log: Path) -> None:
+def install_horovod(options: Options) -> None:
     """Horovod for the torch of the environment: from the cache of wheels in seconds, else built in minutes."""
     if not all(map(_is_there, ("g++", "cmake", "make"))):
-        say("Horovod is left out: no compiler; training runs in one process until there is one and `make setup` runs again")
+        say(
+            "Horovod is left out: no compiler; training runs in one process until there is one and `make setup` runs again"
+        )
         return
     command = [str(options.venv / "bin" / "python"), "-m", "hpc.build_horovod"]
     done = subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, cwd=CHECKOUT, check=False)
     if done.returncode != 0:
-        raise SetupError(f"step 'Horovod' failed (exit {done.returncode}); run it again by itself with:\n  {' '.join(command)}")
+        raise SetupError(
+            f"step 'Horovod' failed (exit {done.returncode}); run it again by itself with:\n  {' '.join(command)}"
+        )
 
 
 def fingerprint(*parts: object) -> str:
@@ -231,7 +242,7 @@ def setup(options: Options) -> bool:
     steps: list[tuple[str, str, Callable[[Path], object]]] = [
         ("venv", interpreter, lambda log: make_venv(options, log)),
         ("packages", packages, lambda log: install_packages(options, log)),
-        ("horovod", horovod, lambda log: install_horovod(options, log)),
+        ("horovod", horovod, lambda _: install_horovod(options)),
     ]
     did = False
     if not _done(options, "system", system):
@@ -321,10 +332,14 @@ def main(arguments: list[str] | None = None) -> int:
     values = parser().parse_args(arguments)
     options = _choose(values)
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        say(f"this is Python {sys.version.split()[0]}; expected 3.10 to 3.13. Choose one with: make setup PYTHON=python3.11")
+        say(
+            f"this is Python {sys.version.split()[0]}; expected 3.10 to 3.13. Choose one with: make setup PYTHON=python3.11"
+        )
         return 1
     if not options.constraints.is_file():
-        say(f"there is no constraints file {options.constraints}; there are constraints/cpu.txt and constraints/v100.txt")
+        say(
+            f"there is no constraints file {options.constraints}; there are constraints/cpu.txt and constraints/v100.txt"
+        )
         return 1
     try:
         with _alone():

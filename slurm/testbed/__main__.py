@@ -43,13 +43,17 @@ def parser() -> argparse.ArgumentParser:
         help="a folder under /tmp, /var/tmp or /dev/shm that the nodes see too (theirs are private); may be given again",
     )  # fmt: skip
     commands.add_parser("down", help="end it and leave nothing behind")
-    commands.add_parser("env", help="print what a shell must export to speak to it: eval \"$(… env)\"")
+    commands.add_parser("env", help='print what a shell must export to speak to it: eval "$(… env)"')
     shell = commands.add_parser("shell", help="open a shell that speaks to it, or one on a node")
     shell.add_argument("node", nargs="?", help="a node's name, t4-1 for example")
-    commands.add_parser("status", help="its nodes and jobs").add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("status", help="its nodes and jobs").add_argument(
+        "--json", action="store_true", help="for programs"
+    )
     fault = commands.add_parser("fault", help="cut, heal, kill or restart a node or a daemon")
     fault.add_argument("action", choices=("cut", "heal", "kill", "restart"))
-    fault.add_argument("target", help="a node (t4-2), a node's daemon (t4-2/slurmd), slurmctld, slurmdbd, mariadbd or munged")
+    fault.add_argument(
+        "target", help="a node (t4-2), a node's daemon (t4-2/slurmd), slurmctld, slurmdbd, mariadbd or munged"
+    )
     return top
 
 
@@ -102,7 +106,9 @@ def _up(cluster: Cluster) -> None:
         kind = f"{len(nodes)} x {nodes[0].gpus} {nodes[0].gpu_type.upper()}"
         note = "default" if partition.default else "preempted by the others" if partition.grace_time_s else ""
         print(f"  {partition.name:<4} {kind:<12} {note}".rstrip())
-    print('next: eval "$(make -s cluster-env)" and use srun, sbatch, sacct here; or: make cluster-shell; end: make cluster-down')
+    print(
+        'next: eval "$(make -s cluster-env)" and use srun, sbatch, sacct here; or: make cluster-shell; end: make cluster-down'
+    )
 
 
 def _shell(cluster: Cluster, node: str | None) -> None:

@@ -17,7 +17,9 @@ def heal(cluster: Cluster, target: str) -> str:
     """Plug a node's network cable in again."""
     node = find_node(target).name
     if node not in processes.running_hosts(cluster):
-        raise TestbedError(f"{node} does not run, so there is no cable to plug in; start it with: make cluster-fault DO='restart {node}'")
+        raise TestbedError(
+            f"{node} does not run, so there is no cable to plug in; start it with: make cluster-fault DO='restart {node}'"
+        )
     network.set_link(node, _controller(cluster), "up")
     return f"{target} is on the network again"
 
@@ -73,4 +75,6 @@ def _controller(cluster: Cluster) -> int:
     try:
         return processes.running_hosts(cluster)[CONTROLLER]
     except KeyError:
-        raise TestbedError("the cluster's controller does not run; bring the cluster up again with: make cluster-up") from None
+        raise TestbedError(
+            "the cluster's controller does not run; bring the cluster up again with: make cluster-up"
+        ) from None

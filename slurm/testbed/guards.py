@@ -45,7 +45,9 @@ def _check_programs() -> None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
     if missing:
-        raise TestbedError(f"programs of the test cluster are missing. Install them with: apt-get install {' '.join(missing)}")
+        raise TestbedError(
+            f"programs of the test cluster are missing. Install them with: apt-get install {' '.join(missing)}"
+        )
 
 
 def path_is_usable(state: Path) -> bool:
@@ -68,10 +70,12 @@ def _check_no_other_slurm(cluster: Cluster, environ: Mapping[str, str]) -> None:
         if _is_foreign_config(Path(candidate), cluster):
             raise TestbedError(
                 f"a Slurm is already configured on this machine ({candidate}); a second one beside it would confuse both, so the "
-                "test cluster does not start and nothing was touched. Use that Slurm, or another machine"
+                "test cluster does not start; nothing was touched. Use that Slurm, or another machine"
             )
     if "SLURM_JOB_ID" in environ:
-        raise TestbedError("this shell runs inside a Slurm job (SLURM_JOB_ID is set); start the test cluster outside of one")
+        raise TestbedError(
+            "this shell runs inside a Slurm job (SLURM_JOB_ID is set); start the test cluster outside of one"
+        )
 
 
 def _is_foreign_config(path: Path, cluster: Cluster) -> bool:

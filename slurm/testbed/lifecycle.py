@@ -1,6 +1,7 @@
 """Up and down. `down` works from what the kernel shows, not from what `up` meant to do: any interrupted `up` is cleaned by it."""
 
 import contextlib
+import functools
 import ipaddress
 import os
 import secrets
@@ -35,7 +36,9 @@ def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> None:
             saved = _save_logs(cluster) if isinstance(error, TestbedError) else None
             _remove(cluster)
             if saved:
-                raise TestbedError(f"{error}\nThe cluster was taken down again; its logs were kept in {saved}") from error
+                raise TestbedError(
+                    f"{error}\nThe cluster was taken down again; its logs were kept in {saved}"
+                ) from error
             raise
 
 
@@ -96,7 +99,7 @@ def _bring_up(cluster: Cluster, tell: Tell, deadline: float) -> None:
     tell("starting munge, MariaDB, slurmdbd, slurmctld")
     _wait(cluster, deadline, "the controller", lambda: (cluster.state / "controller-ready").exists())
     tell(f"starting slurmd on {len(NODES)} nodes")
-    _wait(cluster, deadline, "every node", lambda: _all_idle(cluster))
+    _wait(cluster, deadline, "every node", functools.partial(_all_idle, cluster))
     cluster.ready_file.write_text(str(addresses.subnet))
 
 

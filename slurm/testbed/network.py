@@ -57,7 +57,9 @@ def choose_subnet(cluster: Cluster) -> Addresses:
     for subnet in subnets[first:] + subnets[:first]:
         if not any(subnet.overlaps(other) for other in taken):
             return Addresses(subnet)
-    raise TestbedError(f"every /24 of {_SUBNETS} is in use on this machine (ip -4 route); end another test cluster or a VPN")
+    raise TestbedError(
+        f"every /24 of {_SUBNETS} is in use on this machine (ip -4 route); end another test cluster or a VPN"
+    )
 
 
 def connect_shell(cluster: Cluster, addresses: Addresses, controller_pid: int) -> None:

@@ -52,14 +52,18 @@ def kill_hosts(cluster: Cluster, *hosts: str) -> None:
         TestbedError: a process outlived SIGKILL for 20 s (it hangs in the kernel).
     """
     deadline = time.monotonic() + 20
-    while victims := [pid for pid, arguments in _marked(cluster) if not hosts or arguments[_host_at(arguments, cluster)] in hosts]:
+    while victims := [
+        pid for pid, arguments in _marked(cluster) if not hosts or arguments[_host_at(arguments, cluster)] in hosts
+    ]:
         for pid in victims:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
         if time.monotonic() > deadline:
-            raise TestbedError(f"processes {victims} of the test cluster do not die; look at them with ps, and reboot if need be")
+            raise TestbedError(
+                f"processes {victims} of the test cluster do not die; look at them with ps, and reboot if need be"
+            )
         time.sleep(0.02)
 
 

@@ -1,0 +1,72 @@
+"""Questions to Slurm, each one command, and their answers as values. Works without sacct."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+_TIMEOUT_S = 30
+
+
+class SlurmError(RuntimeError):
+    """Slurm did not answer; the text is its own."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition: its nodes, and the GPUs of the node that has most."""
+
+    name: str
+    nodes: int
+    gpus: int
+    default: bool
+
+
+def partitions() -> dict[str, Partition]:
+    """Every partition by name, the default's first (`sinfo`).
+
+    Raises:
+        SlurmError: sinfo failed.
+    """
+    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G"))
+
+
+def parse_partitions(text: str) -> dict[str, Partition]:
+    """Partitions from lines "name*|nodes|gres"; a partition may have several lines, one for each kind or state of node."""
+    found: dict[str, Partition] = {}
+    for line in text.splitlines():
+        name, nodes, gres = line.split("|")
+        default, name = name.endswith("*"), name.rstrip("*")
+        before = found.get(name, Partition(name, 0, 0, default))
+        found[name] = Partition(name, before.nodes + int(nodes), max(before.gpus, _gpus(gres)), default)
+    return dict(sorted(found.items(), key=lambda item: not item[1].default))
+
+
+def _gpus(gres: str) -> int:
+    """GPUs in a GRES text such as "gpu:t4:4(S:0-1),gpu:v100:2" or "(null)"."""
+    return sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", gres))
+
+
+def job_state(job_id: str) -> str:
+    """State of a job in Slurm's words, "COMPLETED" for example, from the controller's memory (`scontrol`).
+
+    Raises:
+        SlurmError: the controller does not know the job.
+    """
+    match = re.search(r"JobState=(\S+)", _ask("scontrol", "--oneliner", "show", "job", str(job_id)))
+    if match is None:
+        raise SlurmError(f"scontrol shows no state of job {job_id}")
+    return match.group(1)
+
+
+def _ask(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise SlurmError(
+            f"there is no {command[0]} here: log in to the cluster, load its Slurm module, or use --cluster local"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(f"`{' '.join(command)}` did not answer within {_TIMEOUT_S} s; is slurmctld up?") from None
+    if done.returncode != 0:
+        raise SlurmError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,170 @@
+"""What every rank runs, whoever launched it: submitit on Slurm, `srun`, `mpirun`, `horovodrun`, or nobody (one process).
+
+python -m hpc.worker --run-dir runs/try stage=selftest
+mpirun -np 2 python -m hpc.worker --run-dir runs/try stage=selftest steps=50
+srun -N4 --ntasks-per-node=1 --mpi=pmix python -m hpc.worker --run-dir runs/try stage=selftest
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpc.world import World, read_world
+from v2a.comm import Comm, LocalComm
+from v2a.stages import Context, load_config, run_stage
+
+_MIN_FREE_BYTES = 1 << 30
+_SHARED_TIMEOUT_S = 60.0
+
+
+class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
+    """A node cannot take part; its preflight said why."""
+
+
+def run(stage: str, overrides: Sequence[str], run_dir: Path) -> dict[str, float]:
+    """Run one rank of a stage, from the preflight to its last metric.
+
+    Args:
+        stage: name of the stage.
+        overrides: its "key=value" settings.
+        run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it.
+
+    Returns:
+        The stage's final metrics.
+
+    Raises:
+        PreflightFailed: this node, or another of the job, is not fit.
+        v2a.config.ConfigError: a bad setting.
+    """
+    config = load_config(stage, overrides)
+    world = read_world()
+    _preflight(world, run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    comm, close = _connect(world)
+    print(f"rank {comm.rank} of {comm.size} on {world.host} ({world.source})", flush=True)
+    recorder = _Recorder(run_dir, comm, stage, overrides)
+    try:
+        metrics = run_stage(stage, config, Context(comm, run_dir, recorder.report, lambda: False))
+    finally:
+        recorder.close()
+    if comm.rank == 0:
+        _write_json(run_dir / "result.json", {"stage": stage, "world_size": comm.size, **metrics})
+        print(f"finished: {json.dumps(metrics)}", flush=True)
+    comm.barrier()
+    close()
+    return metrics
+
+
+def _preflight(world: World, run_dir: Path) -> None:
+    """Every rank takes part in the check of the shared file system; the rest is looked at once per node."""
+    from hpc.preflight import run_preflight, summarise
+
+    only = None if world.local_rank == 0 else {"shared"}
+    findings = run_preflight(
+        world, run_dir.parent, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=_SHARED_TIMEOUT_S, only=only
+    )
+    failed = [finding for finding in findings if finding.level == "fail"]
+    if world.rank == 0 or failed:
+        print(summarise(findings), flush=True)
+    if failed:
+        raise PreflightFailed(f"{world.host} is not fit to train: {'; '.join(f.sentence for f in failed)}")
+
+
+def _connect(world: World) -> tuple[Comm, Any]:
+    if world.size == 1:
+        return LocalComm(), lambda: None
+    from hpc.horovod_comm import HorovodComm
+
+    comm = HorovodComm()
+    if (comm.rank, comm.size) != (world.rank, world.size):
+        raise RuntimeError(
+            f"{world.source} says rank {world.rank} of {world.size}, but Horovod says {comm.rank} of {comm.size}: the ranks did "
+            "not find each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
+        )
+    return comm, comm.close
+
+
+class _Recorder:
+    """Rank 0's record of a run: the config at its start, one line of metrics per report, progress on the terminal."""
+
+    def __init__(self, run_dir: Path, comm: Comm, stage: str, overrides: Sequence[str]) -> None:
+        self._file = None
+        self._start, self._shown = time.monotonic(), 0.0
+        if comm.rank == 0:
+            record = {"stage": stage, "overrides": list(overrides), "world_size": comm.size}
+            _write_json(run_dir / "config.json", record)
+            self._file = (run_dir / "metrics.jsonl").open("w")
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append a line; print one at most twice a second."""
+        if self._file is None:
+            return
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        elapsed = time.monotonic() - self._start
+        if elapsed - self._shown >= 0.5:
+            self._shown = elapsed
+            values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            print(f"step {step}  {values}  {step / elapsed:.1f} steps/s", flush=True)
+
+    def close(self) -> None:
+        """Close the file of metrics."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m hpc.worker",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="examples:\n" + (__doc__ or "").split("\n\n")[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--run-dir", type=Path, required=True, help="the run's folder, seen by all nodes")
+    top.add_argument("settings", nargs="+", metavar="key=value", help="stage=NAME and the stage's settings")
+    return top
+
+
+def split_stage(settings: Sequence[str]) -> tuple[str, list[str]]:
+    """The stage's name and the other settings.
+
+    Raises:
+        v2a.config.ConfigError: no stage, or more than one.
+    """
+    from v2a.config import ConfigError
+    from v2a.stages import stage_names
+
+    stages = [s.removeprefix("stage=") for s in settings if s.startswith("stage=")]
+    if len(stages) != 1:
+        raise ConfigError(
+            f"expected exactly one stage=NAME, but got {len(stages)}; the stages are {', '.join(stage_names())}"
+        )
+    return stages[0], [s for s in settings if not s.startswith("stage=")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one rank; 0 when the stage finished."""
+    options = parser().parse_args(arguments)
+    try:
+        stage, overrides = split_stage(options.settings)
+        run(stage, overrides, options.run_dir)
+    except (ValueError, PreflightFailed) as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
