@@ -1,0 +1,234 @@
+"""Build Horovod for the installed torch, keep the wheel, install it, and prove it with two ranks.
+
+    python -m hpc.build_horovod                # build (minutes) or take from the cache (seconds), install, prove
+    python -m hpc.build_horovod --check        # what is installed, and does it fit this torch? exit code 0 or 1
+    python -m hpc.build_horovod --dry-run      # what would be built, where, with which settings
+    python -m hpc.build_horovod --gpu require  # on a node with nvcc: NCCL for T4 and V100, or an error
+
+docs/install.md says more. Importing this module needs neither torch nor Horovod.
+"""
+
+import argparse
+import errno
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpc import horovod_cache as cache
+from hpc.horovod_check import Check, check, installed, probe
+from hpc.horovod_compile import compile_wheel, wheel_command
+from hpc.horovod_key import BuildError
+from hpc.horovod_plan import Plan, make_plan
+from hpc.horovod_prove import CONTROLLERS, prove
+from hpc.horovod_tools import build_environment, check_tools, default_jobs, write_tools
+
+__all__ = ["Check", "check", "main", "parser"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m hpc.build_horovod",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--check", action="store_true", help="say what is installed and whether it fits; build nothing")
+    made.add_argument("--json", action="store_true", help="with --check: the verdict as JSON")
+    made.add_argument("--prove", action="store_true", help="with --check: also run the two ranks")
+    made.add_argument("--list", action="store_true", help="list the wheels in the cache")
+    made.add_argument("--dry-run", action="store_true", help="print key, cache, environment and command; build nothing")
+    made.add_argument("--force", action="store_true", help="build again and install again, whatever is there")
+    made.add_argument("--no-proof", action="store_true", help="do not run the two ranks at the end")
+    made.add_argument(
+        "--gpu",
+        choices=("auto", "require", "off"),
+        default="auto",
+        help="NCCL operations: auto builds them when torch has CUDA and nvcc and NCCL are here; require fails without them",
+    )
+    made.add_argument(
+        "--mpi",
+        choices=("auto", "require", "off"),
+        default="auto",
+        help="MPI controller: auto builds it when mpicxx is here; Gloo is always built",
+    )
+    made.add_argument(
+        "--cuda-archs",
+        type=_archs,
+        metavar="70,75",
+        help="CUDA architectures (default: T4's 75 and V100's 70, as far as torch and the toolkit have them)",
+    )
+    made.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="compilers at once (default: cores, at 2 GB each)")
+    return made
+
+
+def _archs(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 70,75, but got {text!r}") from None
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, but got {text!r}")
+    return int(text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _build(plan: Plan, root: Path, jobs: int, force: bool) -> Path:
+    """The verified wheel of this key: from the cache, or compiled now. One process at a time; others wait."""
+    with cache.locked(root, plan.key, _say):
+        wheel = cache.cached_wheel(root, plan.key)
+        if wheel is not None:
+            trouble = "--force was given" if force else cache.damage(wheel, plan.key)
+            if trouble is None:
+                _say(f"in the cache: {wheel}")
+                return wheel
+            _say(f"the cached wheel is deleted and built again: {trouble}")
+            wheel.unlink()
+        check_tools()
+        log = cache.log_path(root, plan.key)
+        _say(f"compiling Horovod {plan.key.horovod} for {plan.key.name} with {jobs} jobs: minutes; log: {log}")
+        start_s = time.monotonic()
+        with cache.scratch(root, plan.key) as folder:
+            write_tools(plan.key, plan.gpu, folder)
+            built = compile_wheel(folder, build_environment(plan.key, plan.gpu, folder, jobs), log, sys.stderr)
+            wheel = cache.store(built, root, plan.key)
+        _say(f"compiled in {time.monotonic() - start_s:.0f} s: {wheel}")
+        return wheel
+
+
+def _install(wheel: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", "--no-index", "--quiet"]
+    answer = subprocess.run(
+        [*command, "--disable-pip-version-check", str(wheel)], capture_output=True, text=True, check=False
+    )
+    if answer.returncode != 0:
+        lines = "\n".join(f"  | {line}" for line in (answer.stdout + answer.stderr).strip().splitlines()[-15:])
+        raise BuildError(
+            f"pip could not install {wheel}:\n{lines}",
+            "use a virtual environment that you may write to (python3 -m venv), with torch in it",
+        )
+
+
+def _up_to_date(plan: Plan) -> bool:
+    return installed()[1] == plan.key and probe()[1] is None
+
+
+def _build_and_install(options: argparse.Namespace, plan: Plan, root: Path) -> None:
+    if not options.force and _up_to_date(plan):
+        _say(f"already installed: Horovod {plan.key.name}")
+        return
+    jobs = options.jobs or default_jobs()
+    for attempt in (1, 2):
+        _install(_build(plan, root, jobs, options.force or attempt == 2))
+        complaint = probe()[1]
+        if complaint is None:
+            return
+        # A wheel from the cache may come from a container or node that this one does not resemble in all; a fresh one cannot.
+        if options.force or attempt == 2:
+            raise BuildError(f"the Horovod that was just built does not load: {complaint}", "read the log named above")
+        _say(f"the installed wheel does not load here ({complaint}): building it again")
+
+
+def _prove_all(mpi: bool) -> int:
+    """Prove the controllers that are built; returns the exit code."""
+    failed = 0
+    for controller in CONTROLLERS:
+        if controller == "mpi" and not mpi:
+            print("mpi: not built, so not proven")
+            continue
+        proof = prove(controller)
+        for line in proof.lines:
+            print(line)
+        if proof.failure:
+            _say(f"error: Horovod over {controller} did not prove itself: {proof.failure}")
+            failed = 1
+        else:
+            print(f"{controller}: 2 ranks agree, {proof.seconds:.1f} s", flush=True)
+    return failed
+
+
+def _show_check(options: argparse.Namespace) -> int:
+    verdict = check()
+    if options.json:
+        print(json.dumps(verdict.to_json(), indent=2))
+    else:
+        print(verdict.sentence + (f"\nfix: {verdict.fix}" if verdict.fix else ""), flush=True)
+    if verdict.fits and options.prove:
+        return _prove_all("mpi" in verdict.operations)
+    return 0 if verdict.fits else 1
+
+
+def _show_plan(plan: Plan, root: Path, jobs: int) -> int:
+    folder = root / "horovod" / "tmp" / f"{plan.key.name}.XXXXXXXX"
+    before, after = os.environ, build_environment(plan.key, plan.gpu, folder, jobs)
+    wheel = cache.cached_wheel(root, plan.key)
+    print(f"key: {plan.key.name}")
+    for name, value in plan.key.to_json().items():
+        print(f"  {name}: {value}")
+    print(f"wheel: {wheel or 'not built yet'}\nfolder: {root / 'horovod' / plan.key.name}")
+    print("environment:")
+    for name in sorted(name for name in after if before.get(name) != after[name]):
+        print(f"  {name}={shlex.quote(after[name])}")
+    print(f"command: {shlex.join(wheel_command(folder))}")
+    return 0
+
+
+def _show_list(root: Path) -> int:
+    wheels = cache.cached_wheels(root)
+    for wheel in wheels:
+        print(f"{wheel.stat().st_size / 1e6:7.1f} MB  {wheel}")
+    print(f"{len(wheels)} wheels in {root}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    root = cache.cache_root()
+    if options.list:
+        return _show_list(root)
+    if options.check:
+        return _show_check(options)
+    plan = make_plan(options.gpu, options.mpi, options.cuda_archs)
+    for warning in plan.warnings:
+        _say(f"warning: {warning}")
+    if options.dry_run:
+        return _show_plan(plan, root, options.jobs or default_jobs())
+    _build_and_install(options, plan, root)
+    return 0 if options.no_proof else _prove_all(plan.key.mpi is not None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done or fits, 1 not, 2 wrong arguments, 130 stopped by Ctrl-C."""
+    made = parser()
+    options = made.parse_args(arguments)
+    if (options.json or options.prove) and not options.check:
+        made.error("--json and --prove go with --check")
+    try:
+        return _run(options)
+    except BuildError as error:
+        _say(f"error: {error}")
+    except OSError as error:
+        _say(f"error: {error.strerror or error}: {error.filename or cache.cache_root()}\nfix: {_os_fix(error)}")
+    except KeyboardInterrupt:
+        _say("stopped; nothing half-built is left in the cache")
+        return 130
+    return 1
+
+
+def _os_fix(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free 1 GB there, or set V2A_CACHE_DIR to a folder with room"
+    return "set V2A_CACHE_DIR to a folder that you may write to"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
