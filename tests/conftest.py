@@ -1,0 +1,43 @@
+"""Fixtures of all tests."""
+
+import pytest
+
+# Each broke some program once: the shell, argparse, OmegaConf, YAML, a printf or a glob.
+HOSTILE_NAMES = (
+    "with space",
+    " leading and trailing ",
+    "it's",
+    'say "hi"',
+    "semi;colon & more | pipe > out",
+    "new\nline",
+    "tab\there",
+    "$HOME",
+    "${HOME}",
+    "\\${HOME}",
+    "$(touch made-by-a-shell)",
+    "`touch made-by-a-shell`",
+    "back\\slash",
+    "my clips (2)/",
+    "[1, 2]",
+    "{a: b}",
+    "a=b",
+    "-x",
+    "--dry-run",
+    "*",
+    "~",
+    "# no comment",
+    "%j-%n",
+    "null",
+    "true",
+    "1e3",
+    "!!python/name:os.system",
+    "Zürich",
+    "",
+)
+
+
+@pytest.fixture(params=HOSTILE_NAMES, ids=ascii)
+def hostile_name(request: pytest.FixtureRequest) -> str:
+    """A value that must come out of every interface as it went in."""
+    name: str = request.param
+    return name

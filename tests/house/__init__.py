@@ -1,0 +1,1 @@
+"""Tests of the repository itself: imports, tests, config fields, documentation, Makefile."""
