@@ -169,7 +169,7 @@ def _show_check(options: argparse.Namespace) -> int:
 
 
 def _show_plan(plan: Plan, root: Path, jobs: int) -> int:
-    folder = root / "horovod" / "tmp" / f"{plan.key.name}.XXXXXXXX"
+    folder = cache.scratch_places(root)[0] / "v2a-horovod-XXXXXXXX"
     before, after = os.environ, build_environment(plan.key, plan.gpu, folder, jobs)
     wheel = cache.cached_wheel(root, plan.key)
     print(f"key: {plan.key.name}")

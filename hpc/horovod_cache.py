@@ -2,10 +2,12 @@
 
     <cache>/horovod/<key>/horovod-0.28.1-cp311-cp311-linux_x86_64.whl   a whole wheel, or nothing
     <cache>/horovod/<key>.lock                                         held by the one process that builds this key
-    <cache>/horovod/tmp/<key>.<random>/                                a build under way, or one that was killed
     <cache>/logs/<key>.log                                             the last build's output
+    <TMPDIR>/v2a-horovod-<digest>.<random>/                            a build under way, or one that was killed
 
 A wheel gets its final name by a rename, after it was written out whole: what has the name can be used, once verified.
+It is compiled outside the cache because a home folder is often a full and slow network disk, and because Horovod does
+not link in a path with a space.
 """
 
 import base64
@@ -16,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +32,8 @@ from pathlib import Path
 from hpc.horovod_key import BuildError, BuildKey
 
 RECORD_FILE = "horovod/v2a_build.json"
+# SIZE
+SCRATCH_BYTES = 700_000_000
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -88,24 +93,27 @@ def store(built: Path, root: Path, key: BuildKey) -> Path:
     """Put the key into a freshly built wheel as `horovod/v2a_build.json`, write it out whole, and move it into place.
 
     Args:
-        built: the wheel as pip made it, in a folder of the same file system as the cache.
+        built: the wheel as pip made it.
         root: the cache's folder.
         key: what it was built for.
     """
-    stamped = built.with_suffix(".stamped")
-    record = json.dumps(key.to_json(), indent=2).encode()
-    with zipfile.ZipFile(built) as old, zipfile.ZipFile(stamped, "w", zipfile.ZIP_DEFLATED) as new:
-        for item in old.infolist():
-            content = old.read(item)
-            if item.filename.endswith(".dist-info/RECORD"):
-                content += f"{RECORD_FILE},{_digest(record)},{len(record)}\n".encode()
-            new.writestr(item, content)
-        new.writestr(zipfile.ZipInfo(RECORD_FILE, time.gmtime()[:6]), record)
-    with stamped.open("rb") as file:
-        os.fsync(file.fileno())
     final = root / "horovod" / key.name / built.name
     final.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(stamped, final)
+    partial = final.with_name(f".{final.name}.partial")
+    record = json.dumps(key.to_json(), indent=2).encode()
+    try:
+        with zipfile.ZipFile(built) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
+            for item in old.infolist():
+                content = old.read(item)
+                if item.filename.endswith(".dist-info/RECORD"):
+                    content += f"{RECORD_FILE},{_digest(record)},{len(record)}\n".encode()
+                new.writestr(item, content)
+            new.writestr(zipfile.ZipInfo(RECORD_FILE, time.gmtime()[:6]), record)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, final)
+    finally:
+        partial.unlink(missing_ok=True)
     return final
 
 
@@ -153,20 +161,51 @@ def _try_lock(descriptor: int, path: Path) -> bool:
 
 @contextlib.contextmanager
 def scratch(root: Path, key: BuildKey) -> Iterator[Path]:
-    """A temporary folder in the cache, gone afterwards; call it with the key's lock held.
+    """A temporary folder to compile in, gone afterwards; call it with the key's lock held.
 
-    What builds of this key that were killed have left, folders and compilers, is removed first.
+    What builds of this key for this cache that were killed have left, folders and compilers, is removed first.
     """
-    parent = root / "horovod" / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    for stale in parent.glob(f"{key.name}.*"):
+    # The digest tells two caches apart: the lock is per cache, and one's build must not be taken for the other's ruin.
+    prefix = f"v2a-horovod-{hashlib.sha256(f'{root}/{key.name}'.encode()).hexdigest()[:12]}."
+    places = scratch_places(root)
+    for stale in (folder for place in places for folder in place.glob(f"{prefix}*")):
         kill_marked("TMPDIR", str(stale))
         shutil.rmtree(stale, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{key.name}.", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_first_fit(places)))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def scratch_places(root: Path) -> list[Path]:
+    """Folders in which a build's temporary folder may be, the preferred first."""
+    places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), root / "horovod"]  # noqa: S108 (mkdtemp inside)
+    return list(dict.fromkeys(places))
+
+
+def _first_fit(places: list[Path]) -> Path:
+    reasons = [f"{place}: {unfit(place)}" for place in places if unfit(place)]
+    for place in places:
+        if not unfit(place):
+            return place
+    raise BuildError(
+        "there is no folder to compile in; " + "; ".join(reasons),
+        "set TMPDIR to a folder with 1 GB free, without spaces in its name, on a file system that may hold programs",
+    )
+
+
+def unfit(place: Path) -> str | None:
+    """Why Horovod cannot be compiled in a folder, or None."""
+    if re.search(r"[\s'\"\\$;#]", str(place)):
+        return "Horovod does not link in a path with spaces or quotes"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "not writable"
+    facts = os.statvfs(place)
+    if facts.f_flag & os.ST_NOEXEC:
+        return "mounted noexec, and the build runs scripts"
+    free = facts.f_bavail * facts.f_frsize
+    return f"{free / 1e6:.0f} MB free, of {SCRATCH_BYTES / 1e6:.0f} needed" if free < SCRATCH_BYTES else None
 
 
 def kill_marked(name: str, value: str) -> int:

@@ -132,6 +132,7 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._tty = stream, stream.isatty()
+        self.every_s = 2.0 if self._tty else 30.0
         self._start_s = self._shown_s = time.monotonic()
         self._step, self._rest = "starting", ""
 
@@ -146,7 +147,7 @@ class Progress:
     def show(self) -> None:
         """Show the line, when it is time."""
         now_s = time.monotonic()
-        if now_s - self._shown_s < (2 if self._tty else 30):
+        if now_s - self._shown_s < self.every_s:
             return
         self._shown_s = now_s
         minutes, seconds = divmod(int(now_s - self._start_s), 60)
@@ -171,7 +172,11 @@ def failure(log: Path, code: int) -> BuildError:
     with contextlib.suppress(OSError):
         text = log.read_text(errors="replace")
         lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
-        tail = "\n".join(f"  | {line}" for line in lines[-15:])
+        # pip ends with paragraphs about itself: the first error is what a reader looks for.
+        first = [line for line in lines if re.search(r"error: (?!subprocess-exited|metadata-gen)|CMake Error", line)][
+            :1
+        ]
+        tail = "\n".join(f"  | {line}" for line in [*first, *lines[-15:]])
         for pattern, what, fix in _CAUSES:
             if re.search(pattern, text):
                 return BuildError(f"{what}; the last lines of the build:\n{tail}\nlog: {log}", fix)
