@@ -15,7 +15,7 @@ def judge_driver(driver: Driver, facts: TorchFacts, grant: Grant) -> Finding:
     """Judge NVIDIA's driver against the CUDA that torch was built for."""
     if facts.torch_version is not None and facts.cuda_version is None:
         return Finding("driver", "skip", f"torch {facts.torch_version} is built for CPUs: it needs no NVIDIA driver")
-    wanted = bool(grant.variable) or (bool(driver.device_nodes) and not grant.hidden and not grant.slurm)
+    wanted = not grant.hidden and bool(grant.variable or (driver.device_nodes and not grant.slurm))
     if not wanted and not facts.devices:
         return Finding("driver", "skip", "no GPU is to be used here: the driver does not matter")
     if driver.hung:

@@ -74,10 +74,13 @@ def judge_gpu(facts: TorchFacts, device_nodes: Sequence[str], grant: Grant) -> F
         return Finding("gpu", "skip", "torch cannot be imported: see torch")
     if facts.devices and facts.cuda_version:
         return judge_architectures(facts.devices, facts.arch_list, facts.torch_version, facts.cuda_version)
-    if grant.variable and facts.cuda_version is None:
-        return _cpu_build(f"GPUs were granted ({grant.variable})", facts.torch_version)
+    if grant.hidden and grant.variable:
+        sentence = f"GPUs were granted ({grant.variable}), but CUDA_VISIBLE_DEVICES hides them: it trains on the CPU"
+        return Finding("gpu", "warn", sentence, "unset CUDA_VISIBLE_DEVICES, or ask Slurm for no GPUs")
     if grant.hidden:
         return Finding("gpu", "skip", "CUDA_VISIBLE_DEVICES names no GPU: training uses the CPU")
+    if grant.variable and facts.cuda_version is None:
+        return _cpu_build(f"GPUs were granted ({grant.variable})", facts.torch_version)
     if grant.variable:
         return Finding("gpu", "skip", f"GPUs were granted ({grant.variable}), but torch sees none: see driver")
     if grant.slurm:

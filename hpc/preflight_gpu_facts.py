@@ -88,16 +88,13 @@ def read_grant(environ: Mapping[str, str] = os.environ) -> Grant:
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     # Slurm writes NoDevFiles, and CUDA reads -1, for "none".
     hidden = visible is not None and visible.strip() in ("", "-1", "NoDevFiles")
-    names = (
-        ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
-        if hidden
-        else ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES")
-    )
-    variable = next((f"{name}={environ[name]}" for name in names if environ.get(name)), None)
-    per_task = any(environ.get(name) for name in ("SLURM_GPUS_PER_TASK", "SLURM_GPU_BIND")) or "gpu" in environ.get(
-        "SLURM_TRES_PER_TASK", ""
-    )
-    return Grant(variable, hidden, "SLURM_JOB_ID" in environ, per_task)
+    granting = [environ.get(name) and f"{name}={environ[name]}" for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")]
+    if visible and not hidden:
+        granting.append(f"CUDA_VISIBLE_DEVICES={visible}")
+    # --gpus-per-task given to sbatch shows in the first, given to srun in the second (ran on 22.05), or so later releases.
+    bound = " ".join(environ.get(name, "") for name in ("SLURMD_TRES_BIND", "SLURM_TRES_BIND", "SLURM_TRES_PER_TASK"))
+    own_gpu = bool(environ.get("SLURM_GPUS_PER_TASK")) or bool(re.search(r"gpu:(per_task|single|map|mask|\d)", bound))
+    return Grant(next(filter(None, granting), None), hidden, "SLURM_JOB_ID" in environ, own_gpu)
 
 
 def device_nodes() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_less_than_the_wanted_space_fails_with_both_numbers(tmp_path):
     assert found.level == "fail"
     assert "4.9 GB are free" in found.sentence
     assert "5.0 GB are wanted" in found.sentence
+
+
+def test_a_file_system_that_counts_no_inodes_is_not_taken_for_one_without_any(tmp_path, monkeypatch):
+    real = os.statvfs(tmp_path)
+    fields = {name: getattr(real, name) for name in ("f_bavail", "f_frsize")}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**fields, f_files=0, f_favail=0))
+    assert gather_runs(tmp_path).free_inodes is None
 
 
 def test_few_inodes_fail_and_a_file_system_that_counts_none_does_not(tmp_path):

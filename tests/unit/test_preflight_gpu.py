@@ -131,6 +131,15 @@ def test_a_cpu_build_on_a_machine_with_gpus_warns_unless_slurm_gave_none_or_they
     assert "CUDA_VISIBLE_DEVICES" in judge_gpu(CPU, nodes, Grant(hidden=True)).sentence
 
 
+def test_granted_gpus_that_are_hidden_warn_and_need_no_driver():
+    hidden = Grant("SLURM_STEP_GPUS=0", hidden=True, slurm=True)
+    blind = TorchFacts("2.10.0+cu128", cuda_version="12.8", unavailable=NONE_SEEN)
+    found = judge_gpu(blind, ("/dev/nvidia0",), hidden)
+    assert found.level == "warn"
+    assert "CUDA_VISIBLE_DEVICES hides them" in found.sentence
+    assert judge_driver(Driver("550.54.15", device_nodes=("/dev/nvidia0",)), blind, hidden).level == "skip"
+
+
 def test_torch_that_cannot_be_imported_is_left_to_its_own_check():
     assert judge_gpu(TorchFacts(torch_error="OSError: libcudart.so"), (), GRANTED).level == "skip"
 
@@ -143,11 +152,20 @@ def test_torch_that_cannot_be_imported_is_left_to_its_own_check():
         ({"CUDA_VISIBLE_DEVICES": ""}, Grant(hidden=True)),
         ({"CUDA_VISIBLE_DEVICES": "-1"}, Grant(hidden=True)),
         ({"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "NoDevFiles"}, Grant(hidden=True, slurm=True)),
+        (
+            {"SLURM_JOB_ID": "7", "SLURM_JOB_GPUS": "2", "CUDA_VISIBLE_DEVICES": ""},
+            Grant("SLURM_JOB_GPUS=2", hidden=True, slurm=True),
+        ),
         ({"SLURM_JOB_ID": "7", "SLURM_JOB_GPUS": "2"}, Grant("SLURM_JOB_GPUS=2", slurm=True)),
         (
             {"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "2", "SLURM_JOB_GPUS": "2,3", "SLURM_GPUS_PER_TASK": "1"},
             Grant("SLURM_STEP_GPUS=2", slurm=True, own_gpu=True),
         ),
+        (
+            {"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "1", "SLURMD_TRES_BIND": "gpu:per_task:1"},
+            Grant("SLURM_STEP_GPUS=1", slurm=True, own_gpu=True),
+        ),
+        ({"SLURM_JOB_ID": "7", "SLURM_TRES_BIND": "gpu:none"}, Grant(slurm=True)),
         ({"SLURM_JOB_ID": "7", "SLURM_TRES_PER_TASK": "gres:gpu:1"}, Grant(slurm=True, own_gpu=True)),
     ],
 )
@@ -204,6 +222,8 @@ def test_a_driver_that_hangs_or_is_missing_fails_where_gpus_are_to_be_used_and_o
         assert driver.trouble in judge_driver(driver, blind, GRANTED).sentence
         assert judge_driver(driver, blind, Grant()).level == "skip"
         assert judge_driver(driver, CPU, GRANTED).level == "skip"
+    assert judge_driver(hung, ON_T4, GRANTED).level == "fail"  # torch still sees the GPUs; it will not for long
+    assert judge_driver(gone, ON_T4, GRANTED).level == "ok"  # a container without nvidia-smi
 
 
 def test_horovod_without_nccl_on_a_gpu_node_is_rebuilt():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -155,6 +156,18 @@ def test_files_of_another_attempt_or_broken_ones_do_not_count(tmp_path, content,
     _left_behind(tmp_path / "x", content, age_s)
     exchange = Exchange(tmp_path / "x", ME, 0.3)
     assert exchange.meet() == missing
+
+
+def test_the_folder_goes_in_one_step_so_that_nobody_writes_into_one_that_is_being_removed(tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "job"
+    exchange = Exchange(folder, Member("job", 0, 1, "t4-1"), 5.0)
+    assert exchange.meet() == []
+    there: list[bool] = []
+    real = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **more: (there.append(folder.exists()), real(path, **more)))
+    exchange.leave()
+    assert there == [False]
+    assert not folder.parent.exists()
 
 
 def test_leftovers_of_a_day_ago_are_removed_and_younger_ones_are_not(tmp_path):
