@@ -1,5 +1,6 @@
 """Which preflight checks there are, and how they are run: all at once, each within its time limit."""
 
+import functools
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
@@ -125,5 +126,5 @@ def run_preflight(
     for name, check in CHECKS.items():
         if (only is None or name in only) and (check.each_process or world.local_rank == 0):
             limit_s = check.limit_s + (2 * shared_timeout_s if name == "shared" else 0)
-            running.append(Running(name, lambda act=check.act: act(context), limit_s))  # type: ignore[misc]
+            running.append(Running(name, functools.partial(check.act, context), limit_s))
     return [finding for one in running for finding in one.findings()]

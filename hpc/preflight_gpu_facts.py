@@ -91,7 +91,7 @@ def read_grant(environ: Mapping[str, str] = os.environ) -> Grant:
     granting = [environ.get(name) and f"{name}={environ[name]}" for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")]
     if visible and not hidden:
         granting.append(f"CUDA_VISIBLE_DEVICES={visible}")
-    # --gpus-per-task given to sbatch shows in the first, given to srun in the second (ran on 22.05), or so later releases.
+    # --gpus-per-task given to sbatch sets SLURM_GPUS_PER_TASK; given to srun, only SLURMD_TRES_BIND (ran, Slurm 22.05).
     bound = " ".join(environ.get(name, "") for name in ("SLURMD_TRES_BIND", "SLURM_TRES_BIND", "SLURM_TRES_PER_TASK"))
     own_gpu = bool(environ.get("SLURM_GPUS_PER_TASK")) or bool(re.search(r"gpu:(per_task|single|map|mask|\d)", bound))
     return Grant(next(filter(None, granting), None), hidden, "SLURM_JOB_ID" in environ, own_gpu)
