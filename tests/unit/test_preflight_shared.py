@@ -115,6 +115,7 @@ def test_all_processes_on_one_host_are_said_to_be(tmp_path):
 def test_one_process_needs_no_shared_file_system_and_makes_no_folder(tmp_path):
     (found,) = check_shared(World(0, 1, 0, 1, "single process", "t4-1", None), tmp_path / "runs", 1.0, {})
     assert found.level == "skip"
+    assert "one process" in found.sentence
     assert not (tmp_path / "runs").exists()
 
 
@@ -168,6 +169,24 @@ def test_the_folder_goes_in_one_step_so_that_nobody_writes_into_one_that_is_bein
     exchange.leave()
     assert there == [False]
     assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize(("times", "works"), [(1, True), (4, True), (99, False)])
+def test_a_folder_that_another_launch_removes_meanwhile_is_made_again(tmp_path, monkeypatch, times, works):
+    folder, real, removed = tmp_path / "runs" / ".preflight" / "job", os.replace, []
+
+    def replace(source, target):
+        if len(removed) < times:
+            removed.append(shutil.rmtree(folder.parent))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    exchange = Exchange(folder, Member("job", 0, 1, "t4-1"), 5.0)
+    if works:
+        assert exchange.meet() == []
+    else:
+        with pytest.raises(FileNotFoundError):
+            exchange.meet()
 
 
 def test_leftovers_of_a_day_ago_are_removed_and_younger_ones_are_not(tmp_path):
