@@ -1,7 +1,9 @@
 """Submit a stage to Slurm, or run it as processes of this machine where there is no Slurm."""
 
 import argparse
+import dataclasses
 import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -58,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
-        load_config(stage, overrides)
+        config = load_config(stage, overrides)
         spec = JobSpec(
             stage=stage,
             overrides=tuple(overrides),
-            run_dir=options.runs.resolve() / _run_name(stage, overrides),
+            run_dir=options.runs.resolve() / _run_name(stage, config),
             nodes=options.nodes,
             ranks_per_node=options.ranks_per_node,
             gpus_per_node=options.gpus_per_node,
@@ -78,9 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _run_name(stage: str, overrides: list[str]) -> str:
-    """The same settings, in any order, go to the same folder."""
-    text = "\0".join([stage, *sorted(overrides)])
+def _run_name(stage: str, config: Any) -> str:
+    """What the settings come to names the folder: their order, and those that only repeat a default, do not count."""
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
     return f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

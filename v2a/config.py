@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,8 +36,10 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
         if key not in known:
             raise ConfigError(_unknown("key", key, known))
         try:
-            # A "${" would be OmegaConf's interpolation, and a path may hold one.
-            OmegaConf.update(config, key, value.replace("${", "\\${"))
+            OmegaConf.update(config, key, _literal(value))
+            OmegaConf.select(
+                config, key, throw_on_missing=True
+            )  # OmegaConf takes some values and refuses them when read
         except OmegaConfBaseException:
             raise ConfigError(f"expected {key}=<{known[key]}>, but got {value!r}") from None
     try:
@@ -64,17 +67,26 @@ def describe(schema: type) -> str:
     return "\n".join(f"  {key}={OmegaConf.select(config, key)}  ({kind})" for key, kind in _leaves(schema))
 
 
+def _literal(value: str) -> str:
+    """The value, spelled so that OmegaConf reads it as it stands: a "${" would be its interpolation, and a path may hold one."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+
+
 def _leaves(schema: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
     """Dotted name and type name of every field that is not itself a group."""
+    kinds = get_type_hints(schema)  # a field's own `type` is a string under `from __future__ import annotations`
     for field in dataclasses.fields(schema):
-        if dataclasses.is_dataclass(field.type):
-            yield from _leaves(field.type, f"{prefix}{field.name}.")
+        kind = kinds[field.name]
+        if dataclasses.is_dataclass(kind):
+            yield from _leaves(kind, f"{prefix}{field.name}.")
         else:
-            yield prefix + field.name, getattr(field.type, "__name__", str(field.type))
+            yield prefix + field.name, getattr(kind, "__name__", str(kind))
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    # A key without its group, or a group without its key, is nearer than any spelling.
+    near = [known for known in names if name and (known.endswith(f".{name}") or known.startswith(f"{name}."))]
+    near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
     return f"there is no {kind} {name!r}; {hint}"

@@ -1,0 +1,103 @@
+"""Slurm's answers as values, and its silences as sentences."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hpc import slurm_query
+from hpc.slurm_query import Partition, SlurmError, job_state, parse_partitions, partitions
+
+_SINFO = "teaching*|18|gpu:t4:4(S:0-1)\nteaching*|2|gpu:t4:4\ndgx|3|gpu:v100:8(S:0-1)\nhighmem|2|(null)\n"
+
+
+def test_lines_of_a_partition_are_added_up():
+    assert parse_partitions(_SINFO) == {
+        "teaching": Partition("teaching", 20, 4, default=True),
+        "dgx": Partition("dgx", 3, 8, default=False),
+        "highmem": Partition("highmem", 2, 0, default=False),
+    }
+
+
+def test_the_default_comes_first():
+    assert list(parse_partitions("a|1|(null)\nb*|1|(null)\nc|1|(null)\n")) == ["b", "a", "c"]
+
+
+def test_no_partition_is_no_error():
+    assert parse_partitions("") == {}
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus"),
+    [
+        ("(null)", 0),
+        ("gpu:4", 4),
+        ("gpu:4(S:0-1)", 4),
+        ("gpu:t4:4", 4),
+        ("gpu:t4:4(S:0-1),gpu:v100:2(S:1)", 6),
+        ("gpu:nvidia_a100_1g.5gb:7", 7),
+        ("craynetwork:4,gpu:16", 16),
+        ("shard:8", 0),
+        ("gpu_mem:80", 0),
+    ],
+)
+def test_gpus_are_read_from_the_gres(gres: str, gpus: int):
+    assert parse_partitions(f"p|1|{gres}")["p"].gpus == gpus
+
+
+def test_the_node_with_most_gpus_counts():
+    assert parse_partitions("p|1|gpu:2\np|1|gpu:8\np|1|gpu:4")["p"].gpus == 8
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a program on a PATH that holds nothing else."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def write(name: str, script: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    return write
+
+
+def test_sinfo_is_asked(program):
+    program("sinfo", 'echo "$*" >&2; [ "$*" = "--noheader --format=%P|%D|%G" ] && echo "t4*|4|gpu:t4:4"')
+    assert partitions() == {"t4": Partition("t4", 4, 4, default=True)}
+
+
+def test_a_missing_slurm_is_a_sentence(program):
+    with pytest.raises(SlurmError, match=r"there is no sinfo here: log in to the cluster.*--cluster local"):
+        partitions()
+
+
+def test_a_failing_slurm_is_quoted(program):
+    program("sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(SlurmError, match=r"`sinfo --noheader .*` failed: slurm_load_partitions: Unable to contact"):
+        partitions()
+
+
+def test_a_slurm_that_hangs_is_given_up(program, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(slurm_query, "_TIMEOUT_S", 0.3)
+    program("sinfo", "exec /bin/sleep 60")
+    start = time.monotonic()
+    with pytest.raises(SlurmError, match=r"did not answer within 0.3 s; is slurmctld up\?"):
+        partitions()
+    assert time.monotonic() - start < 10
+
+
+def test_the_state_of_a_job(program):
+    program("scontrol", 'echo "JobId=${@: -1} JobName=x UserId=u(0) JobState=COMPLETING Reason=None ExitCode=0:0"')
+    assert job_state("12_3") == "COMPLETING"
+
+
+def test_an_unknown_job_is_slurms_error(program):
+    program("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    with pytest.raises(SlurmError, match="Invalid job id specified"):
+        job_state("99")
+
+
+def test_an_answer_without_a_state_is_an_error(program):
+    program("scontrol", "echo JobId=5")
+    with pytest.raises(SlurmError, match="shows no state of job 5"):
+        job_state("5")
