@@ -19,20 +19,23 @@ from v2a.comm import Comm, LocalComm
 from v2a.stages import Context, load_config, run_stage
 
 _MIN_FREE_BYTES = 1 << 30
-_SHARED_TIMEOUT_S = 60.0
+SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
 
 class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
     """A node cannot take part; its preflight said why."""
 
 
-def run(stage: str, overrides: Sequence[str], run_dir: Path) -> dict[str, float]:
+def run(
+    stage: str, overrides: Sequence[str], run_dir: Path, shared_timeout_s: float = SHARED_TIMEOUT_S
+) -> dict[str, float]:
     """Run one rank of a stage, from the preflight to its last metric.
 
     Args:
         stage: name of the stage.
         overrides: its "key=value" settings.
         run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it.
+        shared_timeout_s: how long the nodes may take to see each other's files in the folder above `run_dir`.
 
     Returns:
         The stage's final metrics.
@@ -43,7 +46,7 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path) -> dict[str, float]
     """
     config = load_config(stage, overrides)
     world = read_world()
-    _preflight(world, run_dir)
+    _preflight(world, run_dir, shared_timeout_s)
     run_dir.mkdir(parents=True, exist_ok=True)
     comm, close = _connect(world)
     print(f"rank {comm.rank} of {comm.size} on {world.host} ({world.source})", flush=True)
@@ -60,14 +63,11 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path) -> dict[str, float]
     return metrics
 
 
-def _preflight(world: World, run_dir: Path) -> None:
-    """Every rank takes part in the check of the shared file system; the rest is looked at once per node."""
+def _preflight(world: World, run_dir: Path, shared_timeout_s: float) -> None:
+    """Look at this rank's node (`hpc.preflight` itself looks at most things only once on each node)."""
     from hpc.preflight import run_preflight, summarise
 
-    only = None if world.local_rank == 0 else {"shared"}
-    findings = run_preflight(
-        world, run_dir.parent, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=_SHARED_TIMEOUT_S, only=only
-    )
+    findings = run_preflight(world, run_dir.parent, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=shared_timeout_s)
     failed = [finding for finding in findings if finding.level == "fail"]
     if world.rank == 0 or failed:
         print(summarise(findings), flush=True)
@@ -133,6 +133,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--run-dir", type=Path, required=True, help="the run's folder, seen by all nodes")
+    top.add_argument(
+        "--shared-timeout",
+        type=float,
+        default=SHARED_TIMEOUT_S,
+        metavar="S",
+        help="seconds for nodes to see each other's files",
+    )
     top.add_argument("settings", nargs="+", metavar="key=value", help="stage=NAME and the stage's settings")
     return top
 
@@ -159,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
-        run(stage, overrides, options.run_dir)
+        run(stage, overrides, options.run_dir, options.shared_timeout)
     except (ValueError, PreflightFailed) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1

@@ -96,9 +96,7 @@ def _cluster(folder: Path | None, share: list[Path]) -> Cluster:
 
 def _up(cluster: Cluster) -> None:
     start = time.monotonic()
-    was_up = lifecycle.answers(cluster)
-    lifecycle.up(cluster, lambda text: print(text, flush=True))
-    if was_up:
+    if not lifecycle.up(cluster, lambda text: print(text, flush=True)):
         return
     print(f"up in {time.monotonic() - start:.1f} s, all of it in {cluster.state}")
     for partition in PARTITIONS:
@@ -135,7 +133,9 @@ def _status(cluster: Cluster, as_json: bool) -> None:
         print(json.dumps({"up": bool(states), "dir": str(cluster.state), "nodes": rows}))
         return
     if not states:
-        print(f"the cluster is down ({cluster.state}); bring it up with: make cluster-up")
+        silent = cluster.ready_file.exists() and running
+        word = "does not answer; start its controller again: make cluster-fault DO='restart slurmctld'"
+        print(f"the cluster {word if silent else 'is down; bring it up with: make cluster-up'} ({cluster.state})")
         return
     for node in NODES:
         print(f"{node.name:<6} {states.get(node.name, '?'):<12} {'runs' if node.name in running else 'has no power'}")

@@ -21,6 +21,8 @@ def heal(cluster: Cluster, target: str) -> str:
             f"{node} does not run, so there is no cable to plug in; start it with: make cluster-fault DO='restart {node}'"
         )
     network.set_link(node, _controller(cluster), "up")
+    # Slurm asks a node that it thinks dead only now and then; on SIGHUP its slurmd reports by itself.
+    processes.run_in_host(cluster, node, ["bash", "-c", f'kill -HUP "$(cat "{_pid_file(cluster, node, "slurmd")}")"'])
     return f"{target} is on the network again"
 
 

@@ -58,8 +58,8 @@ def path_is_usable(state: Path) -> bool:
 def _check_path(state: Path) -> None:
     if not path_is_usable(state):
         raise TestbedError(
-            f"the cluster's folder cannot be {str(state)!r}: expected at most {LONGEST_STATE_PATH} characters (UNIX sockets are made "
-            "below it), all of them letters, digits or _ . / + - (Slurm's configuration takes no others). "
+            f"the cluster's folder cannot be {str(state)!r}: expected at most {LONGEST_STATE_PATH} characters (UNIX sockets are "
+            "made below it), all of them letters, digits or _ . / + - (Slurm's configuration takes no others). "
             "Choose another: make cluster-up CLUSTER_DIR=/var/tmp/cluster"
         )
 
@@ -70,7 +70,7 @@ def _check_no_other_slurm(cluster: Cluster, environ: Mapping[str, str]) -> None:
         if _is_foreign_config(Path(candidate), cluster):
             raise TestbedError(
                 f"a Slurm is already configured on this machine ({candidate}); a second one beside it would confuse both, so the "
-                "test cluster does not start; nothing was touched. Use that Slurm, or another machine"
+                "test cluster did not start; nothing was touched. Use that Slurm, or another machine"
             )
     if "SLURM_JOB_ID" in environ:
         raise TestbedError(

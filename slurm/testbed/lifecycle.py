@@ -18,8 +18,11 @@ from slurm.testbed.layout import CONTROLLER, NODES, Addresses, Cluster, TestbedE
 Tell = Callable[[str], None]
 
 
-def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> None:
+def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> bool:
     """Bring the cluster up, or say that it is; whatever an interrupted `up` left is removed first.
+
+    Returns:
+        Whether it was brought up now; False when it was up already.
 
     Raises:
         TestbedError: it cannot run here, or a host did not come up within `timeout_s`; nothing is left then.
@@ -28,7 +31,9 @@ def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> None:
     with _locked(cluster):
         if answers(cluster):
             tell(f"the cluster is up already ({cluster.state}); its nodes: {_node_states(cluster)}")
-            return
+            return False
+        if cluster.ready_file.exists():
+            tell("the cluster that was here does not answer; it is ended and brought up anew")
         _remove(cluster)
         try:
             _bring_up(cluster, tell, time.monotonic() + timeout_s)
@@ -40,6 +45,7 @@ def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> None:
                     f"{error}\nThe cluster was taken down again; its logs were kept in {saved}"
                 ) from error
             raise
+    return True
 
 
 def down(cluster: Cluster, tell: Tell) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hpc import preflight, preflight_checks
-from hpc.preflight import parser, run_preflight, summarise
-from hpc.preflight_checks import CHECKS
-from hpc.preflight_finding import Finding, render
-from hpc.preflight_gpu_facts import Device, Grant, TorchFacts
+from hpc import preflight
+from hpc.preflight import checks, parser, run_preflight, summarise
+from hpc.preflight.checks import CHECKS
+from hpc.preflight.finding import Finding, render
+from hpc.preflight.gpu_facts import Device, Grant, TorchFacts
 from hpc.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def _cli(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProc
 
 
 def _only(monkeypatch: pytest.MonkeyPatch, **checks) -> None:
-    monkeypatch.setattr(preflight_checks, "CHECKS", checks)
+    monkeypatch.setattr(checks, "CHECKS", checks)
 
 
 def _run(world: World = ALONE, **more) -> list[Finding]:
@@ -107,9 +107,9 @@ def test_a_check_that_breaks_becomes_a_failure_and_the_others_go_on(monkeypatch)
 
     _only(
         monkeypatch,
-        broken=preflight_checks._Check(broken, 5),
-        leaving=preflight_checks._Check(leaving, 5),
-        good=preflight_checks._Check(lambda _: [OK], 5),
+        broken=checks._Check(broken, 5),
+        leaving=checks._Check(leaving, 5),
+        good=checks._Check(lambda _: [OK], 5),
     )
     broke, left, good = _run()
     assert (broke.check, broke.level, good) == ("broken", "fail", OK)
@@ -124,7 +124,7 @@ def test_a_check_that_hangs_becomes_a_failure_in_time_and_checks_run_side_by_sid
         never.wait(30)
         return [OK]
 
-    _only(monkeypatch, first=preflight_checks._Check(hang, 0.3), second=preflight_checks._Check(hang, 0.3))
+    _only(monkeypatch, first=checks._Check(hang, 0.3), second=checks._Check(hang, 0.3))
     started = time.monotonic()
     findings = _run()
     took_s = time.monotonic() - started
@@ -142,7 +142,7 @@ def test_facts_for_several_checks_are_gathered_once_even_when_that_fails():
         time.sleep(0.05)
         raise OSError("gone")
 
-    once = preflight_checks._Once(gather)
+    once = checks._Once(gather)
     failures = []
 
     def ask():
@@ -162,8 +162,8 @@ def test_facts_for_several_checks_are_gathered_once_even_when_that_fails():
 def test_only_the_first_process_of_a_node_does_what_one_can_do_for_all(monkeypatch):
     _only(
         monkeypatch,
-        node=preflight_checks._Check(lambda _: [OK], 5),
-        each=preflight_checks._Check(lambda _: [WARN], 5, each_process=True),
+        node=checks._Check(lambda _: [OK], 5),
+        each=checks._Check(lambda _: [WARN], 5, each_process=True),
     )
     assert _run(World(0, 4, 0, 2, "srun", "t4-1", "7")) == [OK, WARN]
     assert _run(World(3, 4, 1, 2, "srun", "t4-2", "7")) == [WARN]
@@ -180,8 +180,8 @@ def test_all_checks_of_the_issue_are_there():
 
 def test_gpu_check_says_sharing_once_per_node(monkeypatch):
     t4 = TorchFacts("2.10.0", cuda_version="12.8", devices=(Device("Tesla T4", (7, 5), 2**34),), arch_list=("sm_75",))
-    monkeypatch.setattr("hpc.preflight_gpu_facts.gather_torch", lambda: t4)
-    monkeypatch.setattr("hpc.preflight_gpu_facts.read_grant", Grant)
+    monkeypatch.setattr("hpc.preflight.gpu_facts.gather_torch", lambda: t4)
+    monkeypatch.setattr("hpc.preflight.gpu_facts.read_grant", Grant)
     first = _run(World(0, 2, 0, 2, "srun", "t4-1", "7"), only={"gpu"})
     second = _run(World(1, 2, 1, 2, "srun", "t4-1", "7"), only={"gpu"})
     assert ([f.level for f in first], [f.level for f in second]) == (["ok", "warn"], ["ok"])
@@ -209,7 +209,7 @@ def test_the_command_ends_with_1_when_something_failed_and_0_otherwise(tmp_path)
 
 
 def test_strict_counts_warnings_as_failures(tmp_path, monkeypatch, capsys):
-    _only(monkeypatch, second=preflight_checks._Check(lambda _: [WARN], 5))
+    _only(monkeypatch, second=checks._Check(lambda _: [WARN], 5))
     monkeypatch.chdir(tmp_path)
     assert (preflight.main([]), preflight.main(["--strict"])) == (0, 1)
     assert "fix: make it fast" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpc.preflight_disk import RunsFacts, fs_type, gather_runs, judge_runs, write_error
+from hpc.preflight.disk import RunsFacts, fs_type, gather_runs, judge_runs, write_error
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ["two words", "quo'te", 'dou"ble', "semi;colon", "new\nline", "$HOME", "-n"]
@@ -146,7 +146,7 @@ def test_the_file_system_is_that_of_the_longest_mount_point_and_the_later_of_two
 _ON_A_SMALL_TMPFS = """
 import subprocess, sys
 from pathlib import Path
-from hpc.preflight_disk import gather_runs, judge_runs
+from hpc.preflight.disk import gather_runs, judge_runs
 place = Path(sys.argv[1])
 def mount(options):
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from hpc import preflight_gpu_facts
-from hpc.preflight_driver import judge_driver, judge_nccl
-from hpc.preflight_gpu import judge_architectures, judge_gpu, judge_sharing, runs_on
-from hpc.preflight_gpu_facts import (
+from hpc.preflight import gpu_facts
+from hpc.preflight.driver import judge_driver, judge_nccl
+from hpc.preflight.gpu import judge_architectures, judge_gpu, judge_sharing, runs_on
+from hpc.preflight.gpu_facts import (
     Device,
     Driver,
     Grant,
@@ -23,7 +23,7 @@ from hpc.preflight_gpu_facts import (
     read_grant,
     read_torch,
 )
-from hpc.preflight_limits import Answer
+from hpc.preflight.limits import Answer
 
 # torch.cuda.get_arch_list() of the wheels on the package index: 2.10 for CUDA 12.8, 2.13 for CUDA 13.0.
 TORCH_2_10 = ("sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
@@ -343,7 +343,7 @@ def test_devices_of_a_cuda_torch_survive_the_way_through_json(monkeypatch, capsy
     monkeypatch.setitem(sys.modules, "torch", _fake_torch(lambda: None))
     monkeypatch.setitem(sys.modules, "torch.cuda", SimpleNamespace(nccl=SimpleNamespace(version=lambda: (2, 27, 5))))
     monkeypatch.setitem(sys.modules, "horovod.torch", None)
-    preflight_gpu_facts.main()
+    gpu_facts.main()
     facts = read_torch(Answer("answered", "a library's greeting\n" + capsys.readouterr().out))
     assert facts == TorchFacts(
         "2.10.0+cu128", None, "12.8", None, (T4, T4), TORCH_2_10, nccl_version="2.27.5", horovod_nccl=None
@@ -357,7 +357,7 @@ def test_torchs_reason_for_seeing_no_gpu_is_kept_in_one_line(monkeypatch, capsys
     monkeypatch.setitem(sys.modules, "torch", _fake_torch(init))
     monkeypatch.setitem(sys.modules, "torch.cuda", None)
     monkeypatch.setitem(sys.modules, "horovod.torch", None)
-    preflight_gpu_facts.main()
+    gpu_facts.main()
     facts = read_torch(Answer("answered", capsys.readouterr().out))
     assert facts.unavailable == "Found no NVIDIA driver on your system."
     assert facts.devices == ()

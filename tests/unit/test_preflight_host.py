@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpc import preflight_host
-from hpc.preflight_ffmpeg import DECODERS, FfmpegFacts, gather_ffmpeg, judge_ffmpeg
-from hpc.preflight_gpu_facts import TorchFacts
-from hpc.preflight_host import PYTHON_RANGE, TORCH_RANGE, check_horovod, judge_python, judge_shm, judge_torch
-from hpc.preflight_limits import Answer, ask
+from hpc.preflight import host
+from hpc.preflight.ffmpeg import DECODERS, FfmpegFacts, gather_ffmpeg, judge_ffmpeg
+from hpc.preflight.gpu_facts import TorchFacts
+from hpc.preflight.host import PYTHON_RANGE, TORCH_RANGE, check_horovod, judge_python, judge_shm, judge_torch
+from hpc.preflight.limits import Answer, ask
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -70,7 +70,7 @@ def test_shared_memory_below_a_gigabyte_warns(free, level):
 
 
 def test_this_machines_shared_memory_is_looked_at():
-    assert "/dev/shm" in preflight_host.check_shm().sentence
+    assert "/dev/shm" in host.check_shm().sentence
 
 
 def _program(folder: Path, name: str, script: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hpc.preflight_exchange import Exchange, Member, Seen
-from hpc.preflight_shared import attempt_name, check_shared, expand_nodes, judge_clocks
+from hpc.preflight.exchange import Exchange, Member, Seen
+from hpc.preflight.shared import attempt_name, check_shared, expand_nodes, judge_clocks
 from hpc.world import World, read_world
 
 ROOT = Path(__file__).parents[2]

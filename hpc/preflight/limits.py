@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hpc.preflight_finding import Finding
+from hpc.preflight.finding import Finding
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the GPU checks judge: gathered from torch, Horovod, the driver and Slurm's environment, and judged elsewhere.
 
-torch and Horovod are asked in a process of their own (`python -m hpc.preflight_gpu_facts`): a hung driver can hold
+torch and Horovod are asked in a process of their own (`python -m hpc.preflight.gpu_facts`): a hung driver can hold
 Python's interpreter lock, so that no thread could report it, and a process that has touched CUDA must not fork loader
 workers.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.preflight_limits import Answer, ask
+from hpc.preflight.limits import Answer, ask
 
 TORCH_LIMIT_S = 180.0  # a cold import of torch from a busy NFS has been seen to take a minute
 _MARK = "PREFLIGHT "  # libraries print while they are imported; the facts are the line that starts with this
@@ -128,7 +128,7 @@ def gather_torch(limit_s: float = TORCH_LIMIT_S) -> TorchFacts:
     """Ask torch and Horovod in a process of their own."""
     checkout = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (checkout, os.environ.get("PYTHONPATH"))))
-    answer = ask([sys.executable, "-m", "hpc.preflight_gpu_facts"], limit_s, {**os.environ, "PYTHONPATH": path})
+    answer = ask([sys.executable, "-m", "hpc.preflight.gpu_facts"], limit_s, {**os.environ, "PYTHONPATH": path})
     return read_torch(answer)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.preflight_finding import Finding
+from hpc.preflight.finding import Finding
 
 _MIN_INODES = 1000  # a run makes some hundred files: metrics, events, checkpoints, pictures, sounds, logs
 _PROBE_BYTES = 65_536  # several blocks: one small file may fit into a file entry of a full file system

@@ -4,8 +4,8 @@ import os
 import re
 import sys
 
-from hpc.preflight_finding import Finding
-from hpc.preflight_gpu_facts import TORCH_LIMIT_S, TorchFacts
+from hpc.preflight.finding import Finding
+from hpc.preflight.gpu_facts import TORCH_LIMIT_S, TorchFacts
 
 # Both ranges are pyproject.toml's (a test holds them to it): first version in, first version out.
 PYTHON_RANGE = ((3, 10), (3, 14))

@@ -1,10 +1,4 @@
-"""Check a node before training: GPUs, driver, NCCL, Horovod, space for runs, ffmpeg, the shared file system.
-
-    python -m hpc.preflight                                                      # this machine
-    srun -N4 --ntasks-per-node=1 --mpi=pmix python -m hpc.preflight --runs runs  # four nodes
-
-Every finding is a plain sentence, and every complaint comes with a fix. Every training job runs the same checks first.
-"""
+"""The preflight's command line: options, table, JSON, exit status."""
 
 import argparse
 import dataclasses
@@ -16,11 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpc.preflight_checks import CHECKS, run_preflight
-from hpc.preflight_finding import Finding, render, summarise
+from hpc.preflight.checks import CHECKS, run_preflight
+from hpc.preflight.finding import Finding, render, summarise
 from hpc.world import World, read_world
-
-__all__ = ["MIN_FREE_GB", "SHARED_TIMEOUT_S", "Finding", "main", "parser", "run_preflight", "summarise"]
 
 # The largest model of the paper's kind has about 2e8 weights: 0.8 GB, with AdamW's two moments 2.4 GB a checkpoint. A
 # new checkpoint is written before an old one goes: two of them.
@@ -130,7 +122,3 @@ def _as_table(world: World, findings: Sequence[Finding]) -> str:
     )
     counts = summarise(findings).splitlines()[0]
     return f"{table}\n{prefix + '  ' if prefix else ''}{counts}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

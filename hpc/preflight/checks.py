@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from hpc import (
-    preflight_disk,
-    preflight_driver,
-    preflight_ffmpeg,
-    preflight_gpu,
-    preflight_gpu_facts,
-    preflight_host,
-    preflight_shared,
+from hpc.preflight import (
+    disk,
+    driver,
+    ffmpeg,
+    gpu,
+    gpu_facts,
+    host,
+    shared,
 )
-from hpc.preflight_finding import Finding
-from hpc.preflight_limits import Running
+from hpc.preflight.finding import Finding
+from hpc.preflight.limits import Running
 from hpc.world import World
 
 _T = TypeVar("_T")
@@ -50,22 +50,22 @@ class _Context:
             min_free_bytes,
             shared_timeout_s,
         )
-        self.grant = preflight_gpu_facts.read_grant()
-        self.torch = _Once(preflight_gpu_facts.gather_torch)
-        self.driver = _Once(preflight_gpu_facts.gather_driver)
+        self.grant = gpu_facts.read_grant()
+        self.torch = _Once(gpu_facts.gather_torch)
+        self.driver = _Once(gpu_facts.gather_driver)
 
 
 def _gpu(context: _Context) -> list[Finding]:
     facts = context.torch()
-    found = preflight_gpu.judge_gpu(facts, preflight_gpu_facts.device_nodes(), context.grant)
+    found = gpu.judge_gpu(facts, gpu_facts.device_nodes(), context.grant)
     # Said once for the node, not by each of its processes.
-    sharing = preflight_gpu.judge_sharing(len(facts.devices), context.world.local_size, context.grant)
+    sharing = gpu.judge_sharing(len(facts.devices), context.world.local_size, context.grant)
     return [found, sharing] if sharing and context.world.local_rank == 0 else [found]
 
 
 def _runs(context: _Context) -> list[Finding]:
     several = context.world.size > context.world.local_size
-    return [preflight_disk.judge_runs(preflight_disk.gather_runs(context.runs), context.min_free_bytes, several)]
+    return [disk.judge_runs(disk.gather_runs(context.runs), context.min_free_bytes, several)]
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,23 @@ class _Check:
     each_process: bool = False
 
 
-_ASKS_TORCH_S = preflight_gpu_facts.TORCH_LIMIT_S + 30
+_ASKS_TORCH_S = gpu_facts.TORCH_LIMIT_S + 30
 
 CHECKS: dict[str, _Check] = {
-    "python": _Check(lambda _: [preflight_host.check_python()], 10),
-    "torch": _Check(lambda context: [preflight_host.judge_torch(context.torch())], _ASKS_TORCH_S),
-    "horovod": _Check(lambda context: [preflight_host.check_horovod(context.world.size)], _ASKS_TORCH_S),
+    "python": _Check(lambda _: [host.check_python()], 10),
+    "torch": _Check(lambda context: [host.judge_torch(context.torch())], _ASKS_TORCH_S),
+    "horovod": _Check(lambda context: [host.check_horovod(context.world.size)], _ASKS_TORCH_S),
     # Processes of one node may see different GPUs.
     "gpu": _Check(_gpu, _ASKS_TORCH_S, each_process=True),
     "driver": _Check(
-        lambda context: [preflight_driver.judge_driver(context.driver(), context.torch(), context.grant)], _ASKS_TORCH_S
+        lambda context: [driver.judge_driver(context.driver(), context.torch(), context.grant)], _ASKS_TORCH_S
     ),
-    "nccl": _Check(lambda context: [preflight_driver.judge_nccl(context.torch(), context.world.size)], _ASKS_TORCH_S),
+    "nccl": _Check(lambda context: [driver.judge_nccl(context.torch(), context.world.size)], _ASKS_TORCH_S),
     "runs": _Check(_runs, 30),
-    "shm": _Check(lambda _: [preflight_host.check_shm()], 10),
-    "ffmpeg": _Check(lambda _: [preflight_ffmpeg.judge_ffmpeg(preflight_ffmpeg.gather_ffmpeg())], 120),
+    "shm": _Check(lambda _: [host.check_shm()], 10),
+    "ffmpeg": _Check(lambda _: [ffmpeg.judge_ffmpeg(ffmpeg.gather_ffmpeg())], 120),
     "shared": _Check(
-        lambda context: preflight_shared.check_shared(context.world, context.runs, context.shared_timeout_s),
+        lambda context: shared.check_shared(context.world, context.runs, context.shared_timeout_s),
         15,  # and twice the waiting time: for the others' files, and for their having read this one's
         each_process=True,
     ),

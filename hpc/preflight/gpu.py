@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from hpc.preflight_finding import Finding
-from hpc.preflight_gpu_facts import Device, Grant, TorchFacts
+from hpc.preflight.finding import Finding
+from hpc.preflight.gpu_facts import Device, Grant, TorchFacts
 
 INSTALL_2_10 = (
     "pip install -c constraints/v100.txt torch (torch 2.10 for CUDA 12.8, the last default wheel with V100's sm_70), "

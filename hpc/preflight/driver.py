@@ -2,9 +2,9 @@
 
 import re
 
-from hpc.preflight_finding import Finding
-from hpc.preflight_gpu import INSTALL_2_10
-from hpc.preflight_gpu_facts import Driver, Grant, TorchFacts
+from hpc.preflight.finding import Finding
+from hpc.preflight.gpu import INSTALL_2_10
+from hpc.preflight.gpu_facts import Driver, Grant, TorchFacts
 
 # The oldest Linux driver of each CUDA major version; "minor version compatibility" makes it enough for all its minor
 # versions: CUDA Toolkit Release Notes, "Minimum Required Driver Version for CUDA Minor Version Compatibility".

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hpc.preflight_exchange import Exchange, Member, Seen
-from hpc.preflight_finding import Finding
+from hpc.preflight.exchange import Exchange, Member, Seen
+from hpc.preflight.finding import Finding
 from hpc.world import World
 
 _MAX_SKEW_S = 5.0  # make, HDF5 caches and run folders compare file times; NTP keeps nodes within some milliseconds

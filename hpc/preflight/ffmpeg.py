@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hpc.preflight_finding import Finding
-from hpc.preflight_limits import Answer, ask
+from hpc.preflight.finding import Finding
+from hpc.preflight.limits import Answer, ask
 
 _FFMPEG_LIMIT_S = 20.0
 _GET_FFMPEG = (
