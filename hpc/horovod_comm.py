@@ -26,9 +26,10 @@ class HorovodComm:
     def __init__(self) -> None:
         os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", _STALL_SHUTDOWN_S)
         import horovod.torch as hvd
+        import torch
 
         hvd.init()
-        self._hvd = hvd
+        self._hvd, self._bool = hvd, torch.bool
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
         self.local_rank: int = hvd.local_rank()
@@ -36,14 +37,17 @@ class HorovodComm:
     def all_reduce(self, tensor: torch.Tensor, reduction: Reduction = "sum") -> torch.Tensor:
         """Sum or maximum over ranks, as a new tensor."""
         check_reduction(reduction)
-        reduced: torch.Tensor = self._hvd.allreduce(tensor, op=self._hvd.Sum if reduction == "sum" else self._hvd.Max)
+        operation = self._hvd.Sum if reduction == "sum" else self._hvd.Max
+        reduced: torch.Tensor = self._hvd.allreduce(tensor.contiguous(), op=operation)  # Horovod refuses views
         return reduced
 
     def broadcast(self, tensor: torch.Tensor, root: int = 0) -> torch.Tensor:
         """Rank `root`'s tensor, as a new tensor."""
         check_root(root, self.size)
-        sent: torch.Tensor = self._hvd.broadcast(tensor, root_rank=root)
-        return sent
+        # Horovod sends neither views nor booleans, and a flag of a model ("codebook initialised") is a boolean buffer.
+        sendable = tensor.byte() if tensor.dtype == self._bool else tensor
+        sent: torch.Tensor = self._hvd.broadcast(sendable.contiguous(), root_rank=root)
+        return sent.to(tensor.dtype)
 
     def barrier(self) -> None:
         """Wait for every rank."""

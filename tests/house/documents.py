@@ -285,8 +285,9 @@ def _module_fault(module: str, arguments: list[str], root: Path) -> str | None:
 
 
 def _parser_fault(module: str, arguments: list[str]) -> str | None:
-    package = (CHECKOUT / module.replace(".", "/")).is_dir()
-    loaded = importlib.import_module(f"{module}.__main__" if package else module)
+    loaded = importlib.import_module(module)
+    if not hasattr(loaded, "parser") and hasattr(loaded, "__path__"):
+        loaded = importlib.import_module(f"{module}.__main__")
     if not hasattr(loaded, "parser"):
         return f"{module} has no parser(), by which its commands could be checked"
     said = io.StringIO()

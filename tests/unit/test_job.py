@@ -120,10 +120,9 @@ def test_every_name_stays_one_argument(ranks: int, hostile_name: str):
 
 def test_a_shell_gives_every_name_back(hostile_name: str):
     """`--dry-run` prints a line to paste."""
-    overrides = (f"videos={hostile_name}",)
-    line = shlex.join(local_command(_spec(run_dir=Path("/runs", hostile_name), overrides=overrides), "python"))
-    show = [sys.executable, "-S", "-c", "import sys; print(ascii(sys.argv[1:]))"]
-    done = subprocess.run(
-        ["bash", "-c", f"{shlex.join(show)} {line}"], capture_output=True, text=True, check=True, cwd="/"
-    )
-    assert done.stdout.strip() == ascii(local_command(_spec(run_dir=Path("/runs", hostile_name), overrides=overrides), "python"))  # fmt: skip
+    spec = _spec(run_dir=Path("/runs", hostile_name), overrides=(f"videos={hostile_name}",))
+    command = local_command(spec, "python")
+    show = shlex.join([sys.executable, "-S", "-c", "import sys; print(ascii(sys.argv[1:]))"])
+    script = f"{show} {shlex.join(command)}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == ascii(command)
