@@ -103,7 +103,7 @@ def _bring_up(cluster: Cluster, tell: Tell, deadline: float) -> None:
     for node in NODES:
         network.connect_node(addresses, node.name, processes.start_host(cluster, node.name), controller)
     tell("starting munge, MariaDB, slurmdbd, slurmctld")
-    _wait(cluster, deadline, "the controller", lambda: (cluster.state / "controller-ready").exists())
+    _wait(cluster, deadline, "the controller", (cluster.state / "controller-ready").exists)
     tell(f"starting slurmd on {len(NODES)} nodes")
     _wait(cluster, deadline, "every node", functools.partial(_all_idle, cluster))
     cluster.ready_file.write_text(str(addresses.subnet))

@@ -39,7 +39,7 @@ def _cli(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProc
 
 
 def _only(monkeypatch: pytest.MonkeyPatch, **checks) -> None:
-    monkeypatch.setattr(checks, "CHECKS", checks)
+    monkeypatch.setattr("hpc.preflight.checks.CHECKS", checks)
 
 
 def _run(world: World = ALONE, **more) -> list[Finding]:
