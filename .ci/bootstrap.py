@@ -119,17 +119,19 @@ def install_system_packages(log: Path) -> list[str]:
 
 def _apt_install(packages: list[str], log: Path) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _services_stay_down(packages):
+    with _services_stay_down():
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             run("system packages", ["apt-get", "-o", "DPkg::Lock::Timeout=600", *command], log, environment)
 
 
 @contextlib.contextmanager
-def _services_stay_down(packages: list[str]) -> Iterator[None]:
-    """Packages bring services (MariaDB, munge, Slurm) that the project does not use: the test cluster starts daemons of its own."""
+def _services_stay_down() -> Iterator[None]:
+    """Packages bring services (MariaDB, munge, Slurm) that the project does not use: the test cluster starts daemons of its own.
+    Those that the machine had enabled before are its own, and stay as they are."""
     if POLICY.exists() and POLICY.read_text(errors="replace") == POLICY_TEXT:
         POLICY.unlink()  # an earlier set-up was killed
     ours = not POLICY.exists()
+    before = _enabled_services()
     if ours:
         POLICY.write_text(POLICY_TEXT)
         POLICY.chmod(0o755)
@@ -138,9 +140,15 @@ def _services_stay_down(packages: list[str]) -> Iterator[None]:
     finally:
         if ours:
             POLICY.unlink(missing_ok=True)
-        if shutil.which("systemctl"):
-            installed = [s for s in SERVICES if any(s in package for package in [*packages, "slurmctld", "slurmd"])]
-            subprocess.run(["systemctl", "disable", *installed], capture_output=True, check=False)
+        if brought := [service for service in _enabled_services() if service not in before]:
+            subprocess.run(["systemctl", "disable", *brought], capture_output=True, check=False)
+
+
+def _enabled_services() -> list[str]:
+    if not shutil.which("systemctl"):
+        return []
+    ask = ["systemctl", "is-enabled", "--quiet"]
+    return [s for s in SERVICES if subprocess.run([*ask, s], capture_output=True, check=False).returncode == 0]
 
 
 # --- running a step --------------------------------------------------------------------------------------------------
