@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -96,9 +97,9 @@ def _build(plan: Plan, root: Path, jobs: int, force: bool) -> Path:
             wheel.unlink()
         check_tools()
         log = cache.log_path(root, plan.key)
-        _say(f"compiling Horovod {plan.key.horovod} for {plan.key.name} with {jobs} jobs: minutes; log: {log}")
         start_s = time.monotonic()
         with cache.scratch(root, plan.key) as folder:
+            _say(f"compiling for {plan.key.name} with {jobs} jobs, in minutes; log: {log}")
             write_tools(plan.key, plan.gpu, folder)
             built = compile_wheel(folder, build_environment(plan.key, plan.gpu, folder, jobs), log, sys.stderr)
             wheel = cache.store(built, root, plan.key)
@@ -207,7 +208,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done or fits, 1 not, 2 wrong arguments, 130 stopped by Ctrl-C."""
+    """Run the command line; returns the exit code: 0 done or fits, 1 not, 2 wrong arguments, 130 stopped."""
     made = parser()
     options = made.parse_args(arguments)
     if (options.json or options.prove) and not options.check:
@@ -230,5 +231,11 @@ def _os_fix(error: OSError) -> str:
     return "set V2A_CACHE_DIR to a folder that you may write to"
 
 
+def _stop(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # A job's end (scancel, timeout) is tidied up after as Ctrl-C is.
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -24,7 +24,7 @@ _CAUSES = (
     (
         r"No space left on device|Disk quota exceeded",
         "the disk is full",
-        "free 1 GB, or set V2A_CACHE_DIR to a folder with room",
+        "free 1 GB, or set TMPDIR (where it compiles) or V2A_CACHE_DIR (where the wheel goes) to a folder with room",
     ),
     (
         r"Killed signal terminated program|virtual memory exhausted|Cannot allocate memory",
@@ -88,7 +88,7 @@ def compile_wheel(folder: Path, env: Mapping[str, str], log: Path, progress: Tex
     with log.open("wb", buffering=0) as file:
         code = _run(wheel_command(folder), env, file.fileno(), Progress(progress))
     if code != 0:
-        raise failure(log, code)
+        raise failure(log, code, folder)
     wheels = list((folder / "wheel").glob("horovod-*.whl"))
     if len(wheels) != 1:
         raise BuildError(f"pip ended well, but left {len(wheels)} wheels where one was expected", f"read {log}")
@@ -167,8 +167,8 @@ def _short(step: str) -> str:
     return step if len(step) <= 78 else f"{step[:28].rstrip()} …{step[-48:]}"
 
 
-def failure(log: Path, code: int) -> BuildError:
-    """Explain a failed build from its log."""
+def failure(log: Path, code: int, folder: Path) -> BuildError:
+    """Explain a failed build from its log, and from the room left in the folder it was compiled in."""
     with contextlib.suppress(OSError):
         text = log.read_text(errors="replace")
         lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
@@ -177,6 +177,10 @@ def failure(log: Path, code: int) -> BuildError:
             :1
         ]
         tail = "\n".join(f"  | {line}" for line in [*first, *lines[-15:]])
+        # cmake and make on a full disk say many things, "could not load cache" among them (ran), but not that it is full.
+        facts = os.statvfs(folder)
+        if facts.f_bavail * facts.f_frsize < 10_000_000:
+            text += "No space left on device"
         for pattern, what, fix in _CAUSES:
             if re.search(pattern, text):
                 return BuildError(f"{what}; the last lines of the build:\n{tail}\nlog: {log}", fix)

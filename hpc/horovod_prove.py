@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,10 +90,20 @@ def prove(controller: str, ranks: int = 2, timeout_s: float = 120.0) -> Proof:
     if code is None:
         reason = f"the ranks hung: no end within {timeout_s:g} s{tail}"
     elif code != 0:
-        reason = f"the ranks ended with code {code}{tail}"
+        reason = f"the ranks ended with code {code}{_name_trouble(controller)}{tail}"
     elif len(set(lines)) != ranks:
         reason = f"{len(set(lines))} of {ranks} ranks reported{tail}"
     return Proof(controller, seconds, lines, reason)
+
+
+def _name_trouble(controller: str) -> str:
+    """Gloo 0.5 looks up this host's own name, and uses an unset pointer when there is no answer (ran: segmentation fault)."""
+    try:
+        socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        if controller == "gloo":
+            return f"; this host's own name, {socket.gethostname()}, has no address, and Gloo needs one: put it into /etc/hosts"
+    return ""
 
 
 def _run(command: list[str], env: dict[str, str], timeout_s: float) -> tuple[int | None, str]:

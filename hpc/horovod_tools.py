@@ -19,16 +19,8 @@ from hpc.horovod_key import BuildError, BuildKey
 _BYTES_PER_JOB = 2 * 1024**3
 # Another project's or shell's settings must not change what is built for a key.
 _DROPPED = (
-    "HOROVOD_",
-    "CCL_",
-    "CMAKE_",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "CUDAARCHS",
-    "NVCC_",
-    "PIP_TARGET",
-    "PIP_PREFIX",
-    "PIP_USER",
+    *("HOROVOD_", "CCL_", "CUDAARCHS", "NVCC_", "MAKEFLAGS", "MFLAGS"),
+    *("CMAKE_GENERATOR", "CMAKE_BUILD", "CMAKE_C", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"),
 )
 
 _COMPILER = """#!/bin/sh
@@ -165,10 +157,8 @@ def build_environment(
         env |= {
             "HOROVOD_GPU_OPERATIONS": "NCCL",
             "HOROVOD_BUILD_CUDA_CC_LIST": ",".join(map(str, key.archs)),
-            "HOROVOD_CUDA_HOME": str(folder / "cuda"),
-            "HOROVOD_NCCL_HOME": str(folder / "nccl"),
-            "HOROVOD_NCCL_LINK": "SHARED",  # the library that torch loads too
-            "CUDA_HOME": str(folder / "cuda"),
+            "HOROVOD_CUDA_HOME": str(folder / "cuda"),  # for its nvcc; libraries come from the real one below
+            "CUDA_HOME": str(gpu.cuda_home),
             "CUDAARCHS": ";".join(map(str, key.archs)),
             "PATH": os.pathsep.join([str(folder / "cuda/bin"), env["PATH"]]),
         }
@@ -188,18 +178,17 @@ def write_tools(key: BuildKey, gpu: Gpu | None, folder: Path, environ: Mapping[s
             "-DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON",
         ]
     else:
-        _cuda_folders(gpu, folder, key.dialect)
+        _write_nvcc(gpu, folder, key.dialect)
+        # Real paths: they stay in the library as places to search, and a temporary folder there could be anybody's later.
+        arguments = [f"-DNCCL_INCLUDE_DIR={gpu.nccl_header.parent}", f"-DNCCL_LIBRARY={gpu.nccl_library}"]
     _executable(tools / "cmake", _CMAKE.format(command=shlex.quote(cmake), arguments=shlex.join(arguments)))
 
 
-def _cuda_folders(gpu: Gpu, folder: Path, dialect: int) -> None:
-    """Links to the toolkit and to NCCL, with nvcc behind a wrapper and NCCL's library under the name a linker looks for."""
+def _write_nvcc(gpu: Gpu, folder: Path, dialect: int) -> None:
+    """A folder of links to the toolkit, with a wrapper in the place of nvcc."""
     for source, target in ((gpu.cuda_home, folder / "cuda"), (gpu.cuda_home / "bin", folder / "cuda/bin")):
         target.mkdir()
         for entry in source.iterdir():
             if entry.name not in ("bin", "nvcc"):
                 (target / entry.name).symlink_to(entry)
     write_compiler(folder / "cuda/bin/nvcc", [str(gpu.cuda_home / "bin/nvcc")], dialect)
-    (folder / "nccl/lib").mkdir(parents=True)
-    (folder / "nccl/include").symlink_to(gpu.nccl_header.parent)
-    (folder / "nccl/lib/libnccl.so").symlink_to(gpu.nccl_library)

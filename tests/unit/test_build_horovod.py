@@ -301,9 +301,11 @@ def test_a_gpu_build_has_its_own_nvcc_and_nccl(tmp_path: Path) -> None:
     assert nvcc == f"{env['HOROVOD_CUDA_HOME']}/bin/nvcc"
     assert run(nvcc, "-std=c++11", "x.cu").splitlines() == ["-std=c++17", "x.cu"]
     assert Path(env["HOROVOD_CUDA_HOME"], "include/cuda_runtime.h").exists()
-    assert Path(env["HOROVOD_NCCL_HOME"], "include/nccl.h").exists()
-    assert Path(env["HOROVOD_NCCL_HOME"], "lib/libnccl.so").exists()
-    assert "NOTFOUND" not in (folder / "tools/cmake").read_text()
+    assert env["CUDA_HOME"] == str(home)
+    cmake = (folder / "tools/cmake").read_text()
+    assert f"-DNCCL_INCLUDE_DIR={nccl}/include" in cmake
+    assert f"-DNCCL_LIBRARY={nccl}/lib/libnccl.so.2" in cmake
+    assert "NOTFOUND" not in cmake
 
 
 @pytest.mark.parametrize(("cores", "gib", "jobs"), [(2, 24, 2), (72, 20, 10), (8, 3, 1), (8, 0, 1)])
@@ -503,7 +505,7 @@ def test_a_full_disk_leaves_no_partial_wheel(tmp_path: Path) -> None:
 def test_a_failure_is_explained(tmp_path: Path, output: str, what: str, fix: str) -> None:
     log = tmp_path / "build.log"
     log.write_text("\n".join([*(f"line {n}" for n in range(100)), output]) + "\n\n")
-    error = horovod_compile.failure(log, 7)
+    error = horovod_compile.failure(log, 7, tmp_path)
     assert what in error.what
     assert fix in error.fix
     assert str(log) in error.what
@@ -520,7 +522,7 @@ def test_the_first_error_is_shown_before_the_last_lines(tmp_path: Path) -> None:
         "error: subprocess-exited-with-error",
     ]
     log.write_text("\n".join(lines))
-    what = horovod_compile.failure(log, 1).what
+    what = horovod_compile.failure(log, 1, tmp_path).what
     assert "  | mpi.cc:3: error: no member named 'x'\n  | line 26\n" in what
 
 
