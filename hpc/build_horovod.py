@@ -14,19 +14,19 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpc import horovod_cache as cache
-from hpc.horovod_check import Check, check, installed, probe
-from hpc.horovod_compile import compile_wheel, wheel_command
+from hpc.horovod_check import Check, check
+from hpc.horovod_compile import wheel_command
+from hpc.horovod_install import build_and_install, say
 from hpc.horovod_key import BuildError
 from hpc.horovod_plan import Plan, make_plan
 from hpc.horovod_prove import CONTROLLERS, prove
-from hpc.horovod_tools import build_environment, check_tools, default_jobs, write_tools
+from hpc.horovod_scratch import scratch_places
+from hpc.horovod_tools import build_environment, default_jobs
 
 __all__ = ["Check", "check", "main", "parser"]
 
@@ -80,66 +80,6 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _build(plan: Plan, root: Path, jobs: int, force: bool) -> Path:
-    """The verified wheel of this key: from the cache, or compiled now. One process at a time; others wait."""
-    with cache.locked(root, plan.key, _say):
-        wheel = cache.cached_wheel(root, plan.key)
-        if wheel is not None:
-            trouble = "--force was given" if force else cache.damage(wheel, plan.key)
-            if trouble is None:
-                _say(f"in the cache: {wheel}")
-                return wheel
-            _say(f"the cached wheel is deleted and built again: {trouble}")
-            wheel.unlink()
-        check_tools()
-        log = cache.log_path(root, plan.key)
-        start_s = time.monotonic()
-        with cache.scratch(root, plan.key) as folder:
-            _say(f"compiling for {plan.key.name} with {jobs} jobs, in minutes; log: {log}")
-            write_tools(plan.key, plan.gpu, folder)
-            built = compile_wheel(folder, build_environment(plan.key, plan.gpu, folder, jobs), log, sys.stderr)
-            wheel = cache.store(built, root, plan.key)
-        _say(f"compiled in {time.monotonic() - start_s:.0f} s: {wheel}")
-        return wheel
-
-
-def _install(wheel: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", "--no-index", "--quiet"]
-    answer = subprocess.run(
-        [*command, "--disable-pip-version-check", str(wheel)], capture_output=True, text=True, check=False
-    )
-    if answer.returncode != 0:
-        lines = "\n".join(f"  | {line}" for line in (answer.stdout + answer.stderr).strip().splitlines()[-15:])
-        raise BuildError(
-            f"pip could not install {wheel}:\n{lines}",
-            "use a virtual environment that you may write to (python3 -m venv), with torch in it",
-        )
-
-
-def _up_to_date(plan: Plan) -> bool:
-    return installed()[1] == plan.key and probe()[1] is None
-
-
-def _build_and_install(options: argparse.Namespace, plan: Plan, root: Path) -> None:
-    if not options.force and _up_to_date(plan):
-        _say(f"already installed: Horovod {plan.key.name}")
-        return
-    jobs = options.jobs or default_jobs()
-    for attempt in (1, 2):
-        _install(_build(plan, root, jobs, options.force or attempt == 2))
-        complaint = probe()[1]
-        if complaint is None:
-            return
-        # A wheel from the cache may come from a container or node that this one does not resemble in all; a fresh one cannot.
-        if options.force or attempt == 2:
-            raise BuildError(f"the Horovod that was just built does not load: {complaint}", "read the log named above")
-        _say(f"the installed wheel does not load here ({complaint}): building it again")
-
-
 def _prove_all(mpi: bool) -> int:
     """Prove the controllers that are built; returns the exit code."""
     failed = 0
@@ -151,7 +91,7 @@ def _prove_all(mpi: bool) -> int:
         for line in proof.lines:
             print(line)
         if proof.failure:
-            _say(f"error: Horovod over {controller} did not prove itself: {proof.failure}")
+            say(f"error: Horovod over {controller} did not prove itself: {proof.failure}")
             failed = 1
         else:
             print(f"{controller}: 2 ranks agree, {proof.seconds:.1f} s", flush=True)
@@ -170,7 +110,7 @@ def _show_check(options: argparse.Namespace) -> int:
 
 
 def _show_plan(plan: Plan, root: Path, jobs: int) -> int:
-    folder = cache.scratch_places(root)[0] / "v2a-horovod-XXXXXXXX"
+    folder = scratch_places(root)[0] / "v2a-horovod-XXXXXXXX"
     before, after = os.environ, build_environment(plan.key, plan.gpu, folder, jobs)
     wheel = cache.cached_wheel(root, plan.key)
     print(f"key: {plan.key.name}")
@@ -200,10 +140,10 @@ def _run(options: argparse.Namespace) -> int:
         return _show_check(options)
     plan = make_plan(options.gpu, options.mpi, options.cuda_archs)
     for warning in plan.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     if options.dry_run:
         return _show_plan(plan, root, options.jobs or default_jobs())
-    _build_and_install(options, plan, root)
+    build_and_install(plan, root, options.jobs or default_jobs(), options.force)
     return 0 if options.no_proof else _prove_all(plan.key.mpi is not None)
 
 
@@ -216,11 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except BuildError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
     except OSError as error:
-        _say(f"error: {error.strerror or error}: {error.filename or cache.cache_root()}\nfix: {_os_fix(error)}")
+        say(f"error: {error.strerror or error}: {error.filename or cache.cache_root()}\nfix: {_os_fix(error)}")
     except KeyboardInterrupt:
-        _say("stopped; nothing half-built is left in the cache")
+        say("stopped; nothing half-built is left in the cache")
         return 130
     return 1
 

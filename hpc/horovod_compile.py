@@ -86,9 +86,10 @@ def compile_wheel(folder: Path, env: Mapping[str, str], log: Path, progress: Tex
     (folder / "requirement.txt").write_text(requirement)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb", buffering=0) as file:
-        code = _run(wheel_command(folder), env, file.fileno(), Progress(progress))
+        watch = Progress(progress, folder)
+        code = _run(wheel_command(folder), env, file.fileno(), watch)
     if code != 0:
-        raise failure(log, code, folder)
+        raise failure(log, code, watch.least_free)
     wheels = list((folder / "wheel").glob("horovod-*.whl"))
     if len(wheels) != 1:
         raise BuildError(f"pip ended well, but left {len(wheels)} wheels where one was expected", f"read {log}")
@@ -130,8 +131,9 @@ class Progress:
     On a terminal it is rewritten every two seconds; elsewhere a plain line comes every 30 seconds.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._tty = stream, stream.isatty()
+    def __init__(self, stream: TextIO, folder: Path) -> None:
+        self._stream, self._tty, self._folder = stream, stream.isatty(), folder
+        self.least_free = _free_bytes(folder)
         self.every_s = 2.0 if self._tty else 30.0
         self._start_s = self._shown_s = time.monotonic()
         self._step, self._rest = "starting", ""
@@ -145,7 +147,8 @@ class Progress:
                 self._step = found[1].strip()
 
     def show(self) -> None:
-        """Show the line, when it is time."""
+        """Show the line, when it is time; note how full the disk of the build's folder was at most."""
+        self.least_free = min(self.least_free, _free_bytes(self._folder))
         now_s = time.monotonic()
         if now_s - self._shown_s < self.every_s:
             return
@@ -162,13 +165,18 @@ class Progress:
             self._stream.flush()
 
 
+def _free_bytes(folder: Path) -> int:
+    facts = os.statvfs(folder)
+    return facts.f_bavail * facts.f_frsize
+
+
 def _short(step: str) -> str:
     """A step in at most 78 characters: "[ 43%] Building CXX object …/mpi/mpi_controller.cc.o"."""
     return step if len(step) <= 78 else f"{step[:28].rstrip()} …{step[-48:]}"
 
 
-def failure(log: Path, code: int, folder: Path) -> BuildError:
-    """Explain a failed build from its log, and from the room left in the folder it was compiled in."""
+def failure(log: Path, code: int, least_free: int) -> BuildError:
+    """Explain a failed build from its log, and from the least bytes that were free while it ran."""
     with contextlib.suppress(OSError):
         text = log.read_text(errors="replace")
         lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
@@ -177,9 +185,9 @@ def failure(log: Path, code: int, folder: Path) -> BuildError:
             :1
         ]
         tail = "\n".join(f"  | {line}" for line in [*first, *lines[-15:]])
-        # cmake and make on a full disk say many things, "could not load cache" among them (ran), but not that it is full.
-        facts = os.statvfs(folder)
-        if facts.f_bavail * facts.f_frsize < 10_000_000:
+        # On a full disk cmake and make say many things, "could not load cache" among them (ran), but not that it is full;
+        # and pip has removed its folders, and so made room, before it ends.
+        if least_free < 10_000_000:
             text += "No space left on device"
         for pattern, what, fix in _CAUSES:
             if re.search(pattern, text):

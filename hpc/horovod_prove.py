@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.horovod_cache import kill_marked
+from hpc.horovod_scratch import kill_marked
 
 CONTROLLERS = ("mpi", "gloo")
 _MARK = "V2A_PROOF"

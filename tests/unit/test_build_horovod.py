@@ -18,7 +18,16 @@ from pathlib import Path
 import packaging
 import pytest
 
-from hpc import build_horovod, horovod_cache, horovod_compile, horovod_gpu, horovod_key, horovod_prove, horovod_tools
+from hpc import (
+    build_horovod,
+    horovod_cache,
+    horovod_compile,
+    horovod_gpu,
+    horovod_key,
+    horovod_prove,
+    horovod_scratch,
+    horovod_tools,
+)
 from hpc.horovod_check import mismatches
 from hpc.horovod_key import BuildError, BuildKey, Torch
 
@@ -435,18 +444,18 @@ def temporary_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_a_killed_build_left_is_removed(tmp_path: Path, temporary: Path) -> None:
-    with horovod_cache.scratch(tmp_path / "cache", CPU) as folder:
+    with horovod_scratch.scratch(tmp_path / "cache", CPU) as folder:
         assert folder.parent == temporary
     assert not folder.exists()
     stale = folder  # the folder of a build that was killed: the same name but for its random end
-    with horovod_cache.scratch(tmp_path / "another cache", CPU) as other:
+    with horovod_scratch.scratch(tmp_path / "another cache", CPU) as other:
         (other / "object.o").touch()
         stale.mkdir()
         (stale / "object.o").touch()
         orphan = subprocess.Popen(["sleep", "60"], env={"TMPDIR": str(stale)})
         bystander = subprocess.Popen(["sleep", "60"], env={"TMPDIR": str(other)})
         try:
-            with horovod_cache.scratch(tmp_path / "cache", CPU):
+            with horovod_scratch.scratch(tmp_path / "cache", CPU):
                 assert orphan.wait(timeout=5) == -9
                 assert not stale.exists()
             assert bystander.poll() is None
@@ -460,12 +469,19 @@ def test_what_a_killed_build_left_is_removed(tmp_path: Path, temporary: Path) ->
 def test_a_temporary_folder_with_a_space_is_not_compiled_in(tmp_path: Path) -> None:
     spaced = tmp_path / "my folder"
     spaced.mkdir()
-    assert "spaces" in str(horovod_cache.unfit(spaced))
-    assert horovod_cache.unfit(tmp_path) is None
-    assert horovod_cache._first_fit([spaced, tmp_path / "missing", tmp_path]) == tmp_path
+    assert "spaces" in str(horovod_scratch.unfit(spaced))
+    assert horovod_scratch.unfit(tmp_path) is None
+    assert horovod_scratch._first_fit([spaced, tmp_path / "missing", tmp_path]) == tmp_path
     with pytest.raises(BuildError, match=r"no folder to compile in; .*my folder: .*spaces") as error:
-        horovod_cache._first_fit([spaced])
+        horovod_scratch._first_fit([spaced])
     assert "TMPDIR" in error.value.fix
+
+
+def test_room_is_looked_for_before_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    horovod_cache.check_room(tmp_path)
+    monkeypatch.setattr(horovod_cache, "WHEEL_BYTES", 10**18)
+    with pytest.raises(BuildError, match="MB free, and a wheel and its log need 1000000000000"):
+        horovod_cache.check_room(tmp_path)
 
 
 def test_a_full_disk_leaves_no_partial_wheel(tmp_path: Path) -> None:
@@ -505,13 +521,20 @@ def test_a_full_disk_leaves_no_partial_wheel(tmp_path: Path) -> None:
 def test_a_failure_is_explained(tmp_path: Path, output: str, what: str, fix: str) -> None:
     log = tmp_path / "build.log"
     log.write_text("\n".join([*(f"line {n}" for n in range(100)), output]) + "\n\n")
-    error = horovod_compile.failure(log, 7, tmp_path)
+    error = horovod_compile.failure(log, 7, 10**9)
     assert what in error.what
     assert fix in error.fix
     assert str(log) in error.what
     assert f"  | {output}" in error.what
     assert "  | line 86\n" in error.what
     assert "line 85" not in error.what
+
+
+def test_a_disk_that_was_full_is_the_cause_whatever_the_tools_say(tmp_path: Path) -> None:
+    log = tmp_path / "build.log"
+    log.write_text("Error: could not load cache\n")
+    assert "the disk is full" in horovod_compile.failure(log, 1, 4096).what
+    assert "did not compile" in horovod_compile.failure(log, 1, 10**9).what
 
 
 def test_the_first_error_is_shown_before_the_last_lines(tmp_path: Path) -> None:
@@ -522,13 +545,13 @@ def test_the_first_error_is_shown_before_the_last_lines(tmp_path: Path) -> None:
         "error: subprocess-exited-with-error",
     ]
     log.write_text("\n".join(lines))
-    what = horovod_compile.failure(log, 1, tmp_path).what
+    what = horovod_compile.failure(log, 1, 10**9).what
     assert "  | mpi.cc:3: error: no member named 'x'\n  | line 26\n" in what
 
 
-def test_progress_shows_the_last_step_on_plain_lines() -> None:
+def test_progress_shows_the_last_step_on_plain_lines(tmp_path: Path) -> None:
     stream = io.StringIO()
-    progress = horovod_compile.Progress(stream)
+    progress = horovod_compile.Progress(stream, tmp_path)
     progress.show()
     assert stream.getvalue() == ""  # not yet time: every 30 s where there is no terminal
     progress.every_s = 0
@@ -558,7 +581,9 @@ def alive(pid: int) -> bool:
 def test_no_compiler_outlives_the_build(tmp_path: Path) -> None:
     command = ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; exit 3"]
     with (tmp_path / "log").open("wb") as log:
-        code = horovod_compile._run(command, os.environ, log.fileno(), horovod_compile.Progress(io.StringIO()))
+        code = horovod_compile._run(
+            command, os.environ, log.fileno(), horovod_compile.Progress(io.StringIO(), tmp_path)
+        )
     assert code == 3
     pid = int((tmp_path / "log").read_text().splitlines()[-1])
     deadline = time.monotonic() + 5
