@@ -1,6 +1,8 @@
 """Questions to Slurm, each one command, and their answers as values. Works without sacct."""
 
+import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -19,6 +21,25 @@ class Partition:
     nodes: int
     gpus: int
     default: bool
+
+
+def is_configured() -> bool:
+    """Whether this machine belongs to a Slurm cluster, whether or not its controller answers.
+
+    Raises:
+        SlurmError: SLURM_CONF names a file that is not there.
+    """
+    if shutil.which("sbatch") is None:
+        return False
+    try:
+        _ask("sinfo", "--noheader", "--format=%P")
+    except SlurmError as error:
+        # Programs without a cluster. Anything else, a controller that is down for example, must not make a job that was
+        # meant for the cluster run on its login node.
+        if "configuration source" in str(error):
+            return False
+        raise
+    return True
 
 
 def partitions() -> dict[str, Partition]:
@@ -59,6 +80,12 @@ def job_state(job_id: str) -> str:
 
 
 def _ask(*command: str) -> str:
+    config = os.environ.get("SLURM_CONF")
+    if config is not None and not os.path.exists(config):
+        # Slurm's programs would wait a minute for the file.
+        raise SlurmError(
+            f"SLURM_CONF names {config!r}, which is not there: this shell's cluster is down. Bring it up, or: unset SLURM_CONF"
+        )
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except FileNotFoundError:

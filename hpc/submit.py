@@ -4,9 +4,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc.job import JobError, JobSpec, local_command, parse_minutes, submitit_parameters
-from hpc.slurm_query import Partition, SlurmError, job_state, partitions
+from hpc.slurm_query import Partition, SlurmError, is_configured, job_state, partitions
 from hpc.worker import run, split_stage
 from v2a.config import ConfigError
 from v2a.stages import load_config, stage_names, stage_summary
@@ -87,14 +85,12 @@ def _run_name(stage: str, config: Any) -> str:
 
 
 def _use_slurm(cluster: str) -> bool:
-    if cluster == "auto":
-        found = shutil.which("sbatch") is not None and bool(
-            os.environ.get("SLURM_CONF") or Path("/etc/slurm/slurm.conf").exists()
-        )
-        if not found:
-            print("no Slurm here: running as local processes (--cluster slurm insists on Slurm)", flush=True)
-        return found
-    return cluster == "slurm"
+    if cluster != "auto":
+        return cluster == "slurm"
+    found = is_configured()
+    if not found:
+        print("no Slurm here: running as local processes (--cluster slurm insists on Slurm)", flush=True)
+    return found
 
 
 def _submit_to_slurm(spec: JobSpec, options: argparse.Namespace) -> int:

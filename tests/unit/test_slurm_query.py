@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpc import slurm_query
-from hpc.slurm_query import Partition, SlurmError, job_state, parse_partitions, partitions
+from hpc.slurm_query import Partition, SlurmError, is_configured, job_state, parse_partitions, partitions
 
 _SINFO = "teaching*|18|gpu:t4:4(S:0-1)\nteaching*|2|gpu:t4:4\ndgx|3|gpu:v100:8(S:0-1)\nhighmem|2|(null)\n"
 
@@ -101,3 +101,37 @@ def test_an_answer_without_a_state_is_an_error(program):
     program("scontrol", "echo JobId=5")
     with pytest.raises(SlurmError, match="shows no state of job 5"):
         job_state("5")
+
+
+def test_a_configuration_that_is_gone_is_said_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Slurm's own programs wait a minute for the file."""
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    with pytest.raises(SlurmError, match="unset SLURM_CONF"):
+        partitions()
+
+
+@pytest.mark.parametrize(
+    ("said", "configured"),
+    [("sinfo: fatal: Could not establish a configuration source", False), ("t4*", True)],
+)
+def test_programs_without_a_cluster_are_told_from_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, configured: bool
+):
+    for name in ("sbatch", "sinfo"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}' >&2\nexit {0 if configured else 1}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    assert is_configured() is configured
+
+
+def test_a_controller_that_is_down_is_an_error_and_not_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("sbatch", "sinfo"):
+        (tmp_path / name).write_text(
+            "#!/bin/sh\necho 'Unable to contact slurm controller (connect failure)' >&2\nexit 1\n"
+        )
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    with pytest.raises(SlurmError, match="Unable to contact"):
+        is_configured()

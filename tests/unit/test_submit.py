@@ -165,7 +165,9 @@ def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "bin" / name
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    config = tmp_path / "slurm.conf"
+    config.touch()
+    monkeypatch.setenv("SLURM_CONF", str(config))
     return tmp_path
 
 
