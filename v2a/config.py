@@ -37,9 +37,8 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
             raise ConfigError(_unknown("key", key, known))
         try:
             OmegaConf.update(config, key, _literal(value))
-            OmegaConf.select(
-                config, key, throw_on_missing=True
-            )  # OmegaConf takes some values and refuses them when read
+            # OmegaConf takes some values and refuses them when they are read.
+            OmegaConf.select(config, key, throw_on_missing=True)
         except OmegaConfBaseException:
             raise ConfigError(f"expected {key}=<{known[key]}>, but got {value!r}") from None
     try:

@@ -201,17 +201,20 @@ def test_an_interrupted_removal_can_be_taken_up_again(
     (cluster.state / "mysql").mkdir(parents=True)
     (cluster.state / "log").mkdir()
     cluster.marker_file.touch()
+    remove = lifecycle.shutil.rmtree
+
+    def interrupted_at_the_end(path: Path) -> None:
+        if path == cluster.state:
+            raise KeyboardInterrupt
+        remove(path)
+
     with monkeypatch.context() as power_cut:
-        power_cut.setattr(lifecycle.shutil, "rmtree", _interrupted)
+        power_cut.setattr(lifecycle.shutil, "rmtree", interrupted_at_the_end)
         with pytest.raises(KeyboardInterrupt):
             lifecycle._remove(cluster)
-    assert cluster.marker_file.exists()
+    assert list(cluster.state.iterdir()) == [cluster.marker_file]
     lifecycle._remove(cluster)
     assert not cluster.state.exists()
-
-
-def _interrupted(path: Path) -> None:
-    raise KeyboardInterrupt
 
 
 def test_the_logs_of_a_failed_cluster_are_kept_beside_it(tmp_path: Path):

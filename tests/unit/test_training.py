@@ -161,11 +161,11 @@ def test_ranks_agree_only_bit_for_bit(off: float, agree: bool):
     model = nn.Linear(2, 2)
     nn.init.constant_(model.weight, 1.0)
     nn.init.constant_(model.bias, 2.0)
-    signs = iter([1, -1])  # the agreement is asked for x and for -x
 
     def peer(tensor: torch.Tensor) -> torch.Tensor:
+        """The other rank's weights, or their negatives when this rank gives its own negatives; they are 1 and 2."""
         other = tensor.clone()
-        other[2] += next(signs) * off
+        other[2] += off if other[2] > 0 else -off
         return other
 
     assert ranks_agree(model, _Peer(peer)) is agree
