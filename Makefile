@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 # PYTHON=, CONSTRAINTS= and EXTRAS= are remembered in the environment that they made.
 CHOSEN := $(if $(PYTHON),--this-python) $(if $(CONSTRAINTS),--constraints "$(CONSTRAINTS)") $(if $(EXTRAS),--extras "$(EXTRAS)")
 # The first of these that is Python 3.10 to 3.13.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+endif
 TESTBED = $(PYTHON) -m slurm.testbed $(if $(CLUSTER_DIR),--dir "$(CLUSTER_DIR)")
 PYTEST = $(BIN)/python -m pytest
 

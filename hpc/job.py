@@ -4,7 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_TIME = re.compile(r"(?:(\d+)-)?(\d{1,2}):(\d{2})(?::(\d{2}))?|(\d+)")
+# Slurm's forms: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes, days-hours:minutes:seconds.
+_TIME = re.compile(
+    r"(?P<days>\d+)-(?P<dh>\d{1,2})(?::(?P<dm>\d{2})(?::(?P<ds>\d{2}))?)?"
+    r"|(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d{2})|(?P<only>\d+)"
+)
 
 
 class JobError(ValueError):
@@ -57,7 +61,10 @@ class JobSpec:
 
 
 def parse_minutes(text: str) -> int:
-    """A time limit as Slurm writes it: "90" minutes, "1:30:00", "0:45:00", "2-00:00:00". Rounded up to whole minutes.
+    """A time limit as Slurm writes it: "90" minutes, "90:00", "1:30:00", "2-12" days and hours, "2-00:00:00".
+
+    Returns:
+        Whole minutes, rounded up.
 
     Raises:
         JobError: any other form, or zero.
@@ -65,13 +72,9 @@ def parse_minutes(text: str) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise JobError(f"expected a time like 90 (minutes), 1:30:00 or 2-00:00:00, but got {text!r}")
-    days, first, second, third, only = (int(part) if part else 0 for part in match.groups())
-    if match.group(5):
-        seconds = only * 60
-    elif match.group(4) or match.group(1):  # [days-]hours:minutes[:seconds]
-        seconds = days * 86400 + first * 3600 + second * 60 + third
-    else:  # minutes:seconds
-        seconds = first * 60 + second
+    part = {name: int(value) if value else 0 for name, value in match.groupdict().items()}
+    hours = part["days"] * 24 + part["dh"] + part["h"]
+    seconds = hours * 3600 + (part["dm"] + part["m"] + part["only"]) * 60 + part["ds"] + part["s"]
     if seconds == 0:
         raise JobError(f"expected a time of at least one minute, but got {text!r}")
     return -(-seconds // 60)

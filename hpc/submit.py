@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import shlex
 import subprocess
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Submit; 0 when it was (with --follow: when the job succeeded), 1 with a sentence when it could not be."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
         config = load_config(stage, overrides)
@@ -179,6 +180,10 @@ def _run_locally(spec: JobSpec, options: argparse.Namespace) -> int:
     if options.dry_run:
         print(f"would run on this machine: {shlex.join(command)}")
         return 0
+    if spec.world_size > 1 and importlib.util.find_spec("horovod") is None:
+        raise JobError(
+            f"{spec.world_size} ranks need Horovod, which is not installed; build it with: python -m hpc.build_horovod"
+        )
     spec.run_dir.mkdir(parents=True, exist_ok=True)
     return subprocess.run(command, check=False).returncode
 

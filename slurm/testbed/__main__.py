@@ -1,7 +1,6 @@
 """Command line of the test cluster: `python3 -m slurm.testbed --help`."""
 
 import argparse
-import hashlib
 import json
 import os
 import shlex
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 
 from slurm.testbed import faults, lifecycle, processes
-from slurm.testbed.guards import path_is_usable
+from slurm.testbed.guards import state_folder
 from slurm.testbed.layout import NODES, PARTITIONS, Cluster, TestbedError, find_node
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -86,10 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _cluster(folder: Path | None, share: list[Path]) -> Cluster:
-    state = folder or _CHECKOUT / ".cluster"
-    if folder is None and not path_is_usable(state.resolve()):
-        # A checkout in a long path, or one with spaces, still has a cluster: its folder is then elsewhere.
-        state = Path("/var/tmp") / f"v2a-testbed-{hashlib.sha256(str(_CHECKOUT).encode()).hexdigest()[:8]}"  # noqa: S108
+    state = folder or state_folder(_CHECKOUT)
     state = state.resolve()
     return Cluster(state, (_CHECKOUT, state, *(path.resolve() for path in share)))
 

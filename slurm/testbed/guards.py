@@ -1,5 +1,6 @@
 """What must hold before a cluster may come up here; each refusal says what was wrong, the rule, and the fix."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -48,6 +49,14 @@ def _check_programs() -> None:
         raise TestbedError(
             f"programs of the test cluster are missing. Install them with: apt-get install {' '.join(missing)}"
         )
+
+
+def state_folder(checkout: Path, name: str = ".cluster") -> Path:
+    """Where a checkout's cluster lives: in the checkout, or in /var/tmp when its path is too long or holds spaces."""
+    inside = checkout.resolve() / name
+    if path_is_usable(inside):
+        return inside
+    return Path("/var/tmp") / f"v2a-testbed-{hashlib.sha256(str(inside).encode()).hexdigest()[:8]}"  # noqa: S108
 
 
 def path_is_usable(state: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm.testbed.guards import state_folder
 from tests.cluster.testbed import CHECKOUT, Testbed, traces
 
 
@@ -37,7 +38,7 @@ def shared_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def _running() -> Iterator[Testbed]:
-    testbed = Testbed(CHECKOUT / ".cluster-test")
+    testbed = Testbed(state_folder(CHECKOUT, ".cluster-test"))
     testbed("up")
     yield testbed
     testbed("down")
@@ -54,7 +55,7 @@ def cluster(_running: Testbed) -> Iterator[Testbed]:
 @pytest.fixture
 def own_testbed() -> Iterator[Testbed]:
     """A cluster that is not up yet and belongs to one test."""
-    testbed = Testbed(CHECKOUT / ".cluster-test-own")
+    testbed = Testbed(state_folder(CHECKOUT, ".cluster-test-own"))
     testbed("down")
     yield testbed
     testbed("down")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm.testbed.guards import state_folder
 from tests.cluster.testbed import CHECKOUT, Testbed, clean_environment, interfaces, traces, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -111,7 +112,7 @@ def test_two_ups_at_once_make_one_cluster(own_testbed: Testbed) -> None:
 
 
 def test_clusters_of_two_checkouts_do_not_disturb_each_other(own_testbed: Testbed) -> None:
-    other = Testbed(own_testbed.folder.with_name(".cluster-test-other"))
+    other = Testbed(state_folder(CHECKOUT, ".cluster-test-other"))
     try:
         own_testbed("up")
         other("up")

@@ -42,8 +42,8 @@ def test_four_hosts_train_to_what_one_process_trains_to(cluster: Testbed, runs: 
     assert one["world_size"] == 1
     weights = [torch.load(folder / "weights.pt", weights_only=True) for folder in (four_dir, one_dir)]
     for name, tensor in weights[0].items():
-        # fp32 sums in another order: 30 AdamW steps of lr 0.01 carry a rounding of 6e-8 to about 1e-4 at most.
-        torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=1e-3)
+        # fp32 sums in another order: measured 4e-7 after 30 steps, while a lost rank makes 4e-2.
+        torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=1e-5)
 
 
 def test_more_nodes_than_the_partition_has_are_refused_before_the_queue(cluster: Testbed, runs: Path) -> None:

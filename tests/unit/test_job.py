@@ -49,6 +49,8 @@ def test_the_world_size_counts_all_nodes():
         ("1-12:30", 2190),
         ("0-00:01", 1),
         ("007", 7),
+        ("2-12", 3600),
+        ("120:00:00", 7200),
     ],
 )
 def test_times_are_read_as_slurm_writes_them(text: str, minutes: int):

@@ -59,9 +59,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     metrics = train(Task(model, loss), optimizer, config.steps, context)
     metrics["ranks_agree"] = float(ranks_agree(model, comm))
     if not metrics["ranks_agree"]:
-        raise RuntimeError(
-            "the ranks ended with different weights: their all-reduce is broken; run python -m hpc.build_horovod --check"
-        )
+        raise RuntimeError("the ranks ended with different weights: their all-reduce is broken")
     if comm.rank == 0:
         unfinished = context.out / "weights.pt.tmp"
         torch.save(model.state_dict(), unfinished)
