@@ -24,12 +24,14 @@ def _build(plan: Plan, root: Path, jobs: int, force: bool) -> Path:
     with cache.locked(root, plan.key, say):
         wheel = cache.cached_wheel(root, plan.key)
         if wheel is not None:
-            trouble = "--force was given" if force else cache.damage(wheel, plan.key)
-            if trouble is None:
+            trouble = cache.damage(wheel, plan.key)
+            if trouble is not None:
+                say(f"the cached wheel is deleted and built again: {trouble}")
+                wheel.unlink()
+            elif not force:
                 say(f"in the cache: {wheel}")
                 return wheel
-            say(f"the cached wheel is deleted and built again: {trouble}")
-            wheel.unlink()
+            # With --force the old wheel stays until the new one takes its name: a build that fails costs nothing.
         check_tools()
         cache.check_room(root)
         log = cache.log_path(root, plan.key)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import platform
 import re
 import resource
 import shutil
@@ -631,7 +632,9 @@ def ask(site: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess
     """The command in an interpreter that sees only these packages (-S: not its own)."""
     paths = os.pathsep.join([str(site), str(ROOT)])
     command = [sys.executable, "-S", "-m", "hpc.build_horovod", *arguments]
-    env = {**os.environ, "PYTHONPATH": paths, **env}
+    # Should the command ever start to build here, which no test asks of it: not with this user's cache, nor to the end.
+    safe = {"V2A_CACHE_DIR": str(site / "cache"), "CXX": "no-such-compiler"}
+    env = {**os.environ, "PYTHONPATH": paths, **safe, **env}
     answer = subprocess.run(command, capture_output=True, text=True, env=env, cwd=site, check=False, timeout=60)
     assert "Traceback" not in answer.stderr
     return answer
@@ -748,6 +751,26 @@ def test_a_cuda_torch_without_a_toolkit_is_built_for_the_cpu_and_told_so(site: P
     assert ask(site, "--dry-run", "--gpu", "require").returncode == 1
 
 
+def test_force_keeps_the_old_wheel_when_the_build_fails(site: Path, tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    key = dataclasses.replace(here(), mpi=None, libc=horovod_key.libc_tag(), machine=platform.machine())
+    wheel = horovod_cache.store(make_wheel(tmp_path / "built"), root, key)
+    answer = ask(site, "--force", "--mpi", "off", V2A_CACHE_DIR=str(root))
+    assert answer.returncode == 1
+    assert "cannot be compiled without no-such-compiler" in answer.stderr
+    assert horovod_cache.damage(wheel, key) is None
+
+
+def test_a_damaged_wheel_is_deleted_and_said_so(site: Path, tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    key = dataclasses.replace(here(), mpi=None, libc=horovod_key.libc_tag(), machine=platform.machine())
+    wheel = horovod_cache.store(make_wheel(tmp_path / "built"), root, key)
+    wheel.write_bytes(wheel.read_bytes()[:-100])
+    answer = ask(site, "--mpi", "off", V2A_CACHE_DIR=str(root))
+    assert "the cached wheel is deleted and built again: it cannot be read" in answer.stderr
+    assert not wheel.exists()
+
+
 def test_an_unusable_cache_folder_is_a_plain_error(site: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     answer = ask(site, V2A_CACHE_DIR=str(tmp_path / "file/cache"))
@@ -759,7 +782,7 @@ def test_an_unusable_cache_folder_is_a_plain_error(site: Path, tmp_path: Path) -
 @pytest.mark.parametrize("arguments", [["--json"], ["--prove"], ["-j", "0"], ["--cuda-archs", "T4"], ["--gpu", "yes"]])
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        build_horovod.main(arguments)
+        build_horovod.main([*arguments, "--list"])  # --list: nothing is built even if the arguments were taken
     assert stop.value.code == 2
     assert "usage:" in capsys.readouterr().err
 
