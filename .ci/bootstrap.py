@@ -241,11 +241,12 @@ def setup(options: Options) -> bool:
         SetupError: a step failed.
     """
     logs, here = CHECKOUT / "build" / "setup", Path(__file__)
-    interpreter = fingerprint(sys.executable, sys.version, str(options.venv))
+    python = sys.version_info[:2]  # a micro release, or Debian's rebuild of one, leaves an environment whole
+    interpreter = fingerprint(sys.executable, python, str(options.venv))
     packages = fingerprint(interpreter, CHECKOUT / "pyproject.toml", options.constraints, options.extras)
     compilers = [_is_there(program) for program in ("g++", "cmake", "make", "mpicxx")]
     horovod = fingerprint(packages, compilers, *sorted((CHECKOUT / "hpc").glob("*horovod*.py")))
-    system = fingerprint(sys.version, CHECKOUT / ".ci" / "system-packages.txt", here)
+    system = fingerprint(python, CHECKOUT / ".ci" / "system-packages.txt", here)
     notes: list[str] = []
     steps: list[tuple[str, str, Callable[[Path], object]]] = [
         ("venv", interpreter, lambda log: make_venv(options, log)),

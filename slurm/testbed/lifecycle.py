@@ -135,6 +135,8 @@ def _write_files(cluster: Cluster, addresses: Addresses) -> None:
     (etc / "slurm.conf").write_text(files.slurm_conf(cluster, addresses))
     (etc / "gres.conf").write_text(files.gres_conf(cluster))
     (etc / "mpi.conf").write_text(files.mpi_conf())
+    (etc / "task_prolog.sh").write_text(files.task_prolog())
+    (etc / "task_prolog.sh").chmod(0o755)
     (etc / "hosts").write_text(files.hosts_file(addresses, cluster))
     for number in range(max(node.gpus for node in NODES)):
         os.mknod(cluster.state / "dev" / f"nvidia{number}", 0o20666, os.makedev(1, 3))  # /dev/null under another name
