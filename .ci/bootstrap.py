@@ -245,7 +245,7 @@ def setup(options: Options) -> bool:
     interpreter = fingerprint(sys.executable, python, str(options.venv))
     packages = fingerprint(interpreter, CHECKOUT / "pyproject.toml", options.constraints, options.extras)
     compilers = [_is_there(program) for program in ("g++", "cmake", "make", "mpicxx")]
-    horovod = fingerprint(packages, compilers, *sorted((CHECKOUT / "hpc").glob("*horovod*.py")))
+    horovod = fingerprint(packages, compilers, *sorted((CHECKOUT / "hpc" / "build_horovod").glob("*.py")))
     system = fingerprint(python, CHECKOUT / ".ci" / "system-packages.txt", here)
     notes: list[str] = []
     steps: list[tuple[str, str, Callable[[Path], object]]] = [

@@ -126,7 +126,7 @@ def gather_driver(limit_s: float = 20.0, driver_file: Path = _DRIVER_FILE) -> Dr
 
 def gather_torch(limit_s: float = TORCH_LIMIT_S) -> TorchFacts:
     """Ask torch and Horovod in a process of their own."""
-    checkout = str(Path(__file__).resolve().parents[1])
+    checkout = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (checkout, os.environ.get("PYTHONPATH"))))
     answer = ask([sys.executable, "-m", "hpc.preflight.gpu_facts"], limit_s, {**os.environ, "PYTHONPATH": path})
     return read_torch(answer)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hpc import horovod_prove
 from hpc.build_horovod import check
+from hpc.build_horovod import prove as horovod_prove
 
 pytestmark = pytest.mark.distributed
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def test_two_ranks_agree(controller: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("controller", horovod_prove.CONTROLLERS)
 def test_one_core_is_enough(controller: str) -> None:
-    code = f"from hpc.horovod_prove import prove; p = prove({controller!r}); print(p.failure or 'proven')"
+    code = f"from hpc.build_horovod.prove import prove; p = prove({controller!r}); print(p.failure or 'proven')"
     command = ["taskset", "--cpu-list", "0", sys.executable, "-c", code]
     answer = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=200)
     assert answer.stdout == "proven\n", answer.stdout + answer.stderr

@@ -38,12 +38,12 @@ cluster  libpmix2      {folder}/lib/*/libpmix.so.2
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up checkout with everything that set-up looks at, on a machine on which nothing is missing."""
     root = tmp_path / "checkout"
-    for folder in (".ci", "constraints", "hpc"):
+    for folder in (".ci", "constraints", "hpc/build_horovod"):
         (root / folder).mkdir(parents=True)
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "constraints" / "cpu.txt").write_text("torch==1\n")
     (root / "constraints" / "v100.txt").write_text("torch==2\n")
-    (root / "hpc" / "build_horovod.py").write_text("# builds\n")
+    (root / "hpc" / "build_horovod" / "key.py").write_text("# builds\n")
     (root / ".ci" / "system-packages.txt").write_text("")
     (root / "include").mkdir()
     (root / "include" / "Python.h").touch()
@@ -244,7 +244,7 @@ def test_a_second_run_does_nothing(checkout: Path, steps: list[str]):
 def test_a_step_is_done_again_when_what_it_depends_on_changes(checkout: Path, steps: list[str], tmp_path: Path):
     options = _options(checkout)
     bootstrap.setup(options)
-    (checkout / "hpc" / "horovod_key.py").write_text("# another key\n")
+    (checkout / "hpc" / "build_horovod" / "key.py").write_text("# another key\n")
     assert _again(steps, options) == ["horovod"]
     _program(tmp_path, "mpicxx")
     assert _again(steps, options) == ["horovod"], "MPI came"
@@ -258,7 +258,7 @@ def test_a_step_is_done_again_when_what_it_depends_on_changes(checkout: Path, st
 
 def test_another_interpreter_makes_everything_anew(checkout: Path, steps: list[str], monkeypatch: pytest.MonkeyPatch):
     bootstrap.setup(_options(checkout))
-    monkeypatch.setattr(bootstrap.sys, "version", "3.99")
+    monkeypatch.setattr(bootstrap.sys, "version_info", (3, 99, 0))
     assert _again(steps, _options(checkout)) == ["venv", "packages", "horovod"]
 
 

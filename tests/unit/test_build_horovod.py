@@ -19,18 +19,16 @@ from pathlib import Path
 import packaging
 import pytest
 
-from hpc import (
-    build_horovod,
-    horovod_cache,
-    horovod_compile,
-    horovod_gpu,
-    horovod_key,
-    horovod_prove,
-    horovod_scratch,
-    horovod_tools,
-)
-from hpc.horovod_check import mismatches
-from hpc.horovod_key import BuildError, BuildKey, Torch
+from hpc import build_horovod
+from hpc.build_horovod import cache as horovod_cache
+from hpc.build_horovod import compile as horovod_compile
+from hpc.build_horovod import gpu as horovod_gpu
+from hpc.build_horovod import key as horovod_key
+from hpc.build_horovod import prove as horovod_prove
+from hpc.build_horovod import scratch as horovod_scratch
+from hpc.build_horovod import tools as horovod_tools
+from hpc.build_horovod.key import BuildError, BuildKey, Torch
+from hpc.build_horovod.verdict import mismatches
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = BuildKey("0.28.1", "2.13.0+cpu", True, "cp311", "openmpi4.1.4", None, None, (), 17, "x86_64", "glibc2.36")
@@ -396,7 +394,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from tests.unit.test_build_horovod import CPU
-from hpc.horovod_cache import locked
+from hpc.build_horovod.cache import locked
 with locked(Path(sys.argv[1]), CPU, print):
     print("held", flush=True)
     sys.stdin.read()

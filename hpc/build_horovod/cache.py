@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from hpc.horovod_key import BuildError, BuildKey
+from hpc.build_horovod.key import BuildError, BuildKey
 
 RECORD_FILE = "horovod/v2a_build.json"
 # What a build leaves in the cache: a wheel of 20 MB and a log of 1 MB measured, and air for more architectures.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.horovod_key import BuildError, Torch
+from hpc.build_horovod.key import BuildError, Torch
 
 # T4 is 75, V100 is 70: the GPUs of the cluster that the paper names.
 DEFAULT_ARCHS = (70, 75)

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from hpc.horovod_cache import RECORD_FILE, key_of
-from hpc.horovod_key import BuildError, BuildKey, find_mpi, find_torch, python_tag
+from hpc.build_horovod.cache import RECORD_FILE, key_of
+from hpc.build_horovod.key import BuildError, BuildKey, find_mpi, find_torch, python_tag
 
 _BUILD = "python -m hpc.build_horovod"
 # Loading the extension is the test: a library built for another torch, Python or MPI fails here with undefined symbols.

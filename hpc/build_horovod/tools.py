@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from hpc.horovod_gpu import Gpu
-from hpc.horovod_key import BuildError, BuildKey
+from hpc.build_horovod.gpu import Gpu
+from hpc.build_horovod.key import BuildError, BuildKey
 
 # One compiler process on torch's headers: 1.3 GB measured with g++ 12, and some air.
 _BYTES_PER_JOB = 2 * 1024**3

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpc.horovod_key import BuildError, BuildKey
+from hpc.build_horovod.key import BuildError, BuildKey
 
 # What a compile takes at most: 190 MB measured for CPU and for GPU operations, with air for more architectures.
 SCRATCH_BYTES = 500_000_000

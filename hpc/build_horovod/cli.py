@@ -1,41 +1,39 @@
-"""Build Horovod for the installed torch, keep the wheel, install it, and prove it with two ranks.
-
-    python -m hpc.build_horovod                # build (minutes) or take from the cache (seconds), install, prove
-    python -m hpc.build_horovod --check        # what is installed, and does it fit this torch? exit code 0 or 1
-    python -m hpc.build_horovod --dry-run      # what would be built, where, with which settings
-    python -m hpc.build_horovod --gpu require  # on a node with nvcc: NCCL for T4 and V100, or an error
-
-docs/install.md says more. Importing this module needs neither torch nor Horovod.
-"""
+"""The command line: build, check, list, dry run."""
 
 import argparse
 import errno
 import json
 import os
 import shlex
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpc import horovod_cache as cache
-from hpc.horovod_check import Check, check
-from hpc.horovod_compile import wheel_command
-from hpc.horovod_install import build_and_install, say
-from hpc.horovod_key import BuildError
-from hpc.horovod_plan import Plan, make_plan
-from hpc.horovod_prove import CONTROLLERS, prove
-from hpc.horovod_scratch import scratch_places
-from hpc.horovod_tools import build_environment, default_jobs
+from hpc.build_horovod import cache
+from hpc.build_horovod.compile import wheel_command
+from hpc.build_horovod.install import build_and_install, say
+from hpc.build_horovod.key import BuildError
+from hpc.build_horovod.plan import Plan, make_plan
+from hpc.build_horovod.prove import CONTROLLERS, prove
+from hpc.build_horovod.scratch import scratch_places
+from hpc.build_horovod.tools import build_environment, default_jobs
+from hpc.build_horovod.verdict import check
 
-__all__ = ["Check", "check", "main", "parser"]
+_DESCRIPTION = """Build Horovod for the installed torch, keep the wheel, install it, and prove it with two ranks.
+
+    python -m hpc.build_horovod                # build (minutes) or take from the cache (seconds), install, prove
+    python -m hpc.build_horovod --check        # what is installed, and does it fit this torch? exit code 0 or 1
+    python -m hpc.build_horovod --dry-run      # what would be built, where, with which settings
+    python -m hpc.build_horovod --gpu require  # on a node with nvcc: NCCL for T4 and V100, or an error
+
+docs/install.md says more.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="python -m hpc.build_horovod",
-        description=__doc__,
+        description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--check", action="store_true", help="say what is installed and whether it fits; build nothing")
@@ -169,13 +167,3 @@ def _os_fix(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free 1 GB there, or set V2A_CACHE_DIR to a folder with room"
     return "set V2A_CACHE_DIR to a folder that you may write to"
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    # A job's end (scancel, timeout) is tidied up after as Ctrl-C is.
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(main())

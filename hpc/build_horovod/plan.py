@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpc.horovod_gpu import Gpu, find_gpu
-from hpc.horovod_key import (
+from hpc.build_horovod.gpu import Gpu, find_gpu
+from hpc.build_horovod.key import (
     HOROVOD_VERSION,
     BuildError,
     BuildKey,

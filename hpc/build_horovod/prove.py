@@ -1,4 +1,4 @@
-"""Launch the proof that a Horovod works: real ranks on this node, under MPI or Gloo, each running hpc/horovod_proof.py.
+"""Launch the proof that a Horovod works: real ranks on this node, under MPI or Gloo, each running hpc/build_horovod/proof.py.
 
 python -m hpc.build_horovod --check --prove
 """
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.horovod_scratch import kill_marked
+from hpc.build_horovod.scratch import kill_marked
 
 CONTROLLERS = ("mpi", "gloo")
 _MARK = "V2A_PROOF"
@@ -34,7 +34,7 @@ class Proof:
 
 def launch_command(controller: str, ranks: int) -> list[str]:
     """The command that starts the ranks on this node, without ssh and without a network but the loopback."""
-    rank = [sys.executable, "-m", "hpc.horovod_proof", "--controller", controller, "--ranks", str(ranks)]
+    rank = [sys.executable, "-m", "hpc.build_horovod.proof", "--controller", controller, "--ranks", str(ranks)]
     if controller == "mpi":
         return ["mpirun", "-np", str(ranks), *rank]
     run = "--gloo --disable-cache --network-interfaces lo"
@@ -46,7 +46,7 @@ def launch_environment(controller: str, environ: Mapping[str, str] = os.environ)
     """The ranks' environment: a single node's job, whatever job or launcher this process itself runs under."""
     foreign = ("HOROVOD_", "SLURM_", "OMPI_", "PMIX_", "PMI_", "PRTE_")
     env = {name: value for name, value in environ.items() if not name.startswith(foreign)}
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     # Open MPI's options as variables, so that other MPIs are started by the same command. All are for one node:
     # root in containers, more ranks than cores, no ssh, shared memory without ptrace rights, no interface but lo.
     env |= {

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from hpc.horovod_key import HOROVOD_VERSION, BuildError
+from hpc.build_horovod.key import HOROVOD_VERSION, BuildError
 
 # The source package on the index; pip refuses any other content.
 SDIST_SHA256 = "92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0"

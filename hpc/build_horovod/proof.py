@@ -1,6 +1,6 @@
 """What each rank of Horovod's proof does: reduce tensors and gradients whose results are known beforehand.
 
-    python -m hpc.build_horovod --check --prove     # starts two ranks under MPI and two under Gloo (hpc/horovod_prove.py)
+    python -m hpc.build_horovod --check --prove     # starts two ranks under MPI and two under Gloo (hpc/build_horovod/prove.py)
 
 Every answer has a closed form, so a rank that reduced nothing, or reduced twice, is found and not averaged away.
 """

@@ -5,13 +5,13 @@ import sys
 import time
 from pathlib import Path
 
-from hpc import horovod_cache as cache
-from hpc.horovod_check import installed, probe
-from hpc.horovod_compile import compile_wheel
-from hpc.horovod_key import BuildError
-from hpc.horovod_plan import Plan
-from hpc.horovod_scratch import scratch
-from hpc.horovod_tools import build_environment, check_tools, write_tools
+from hpc.build_horovod import cache
+from hpc.build_horovod.compile import compile_wheel
+from hpc.build_horovod.key import BuildError
+from hpc.build_horovod.plan import Plan
+from hpc.build_horovod.scratch import scratch
+from hpc.build_horovod.tools import build_environment, check_tools, write_tools
+from hpc.build_horovod.verdict import installed, probe
 
 
 def say(text: str) -> None:
