@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
 runs=$PWD/demo/runs
-testbed=($python -m slurm.testbed)
+testbed=("$python" -m slurm.testbed)
 
 if "${testbed[@]}" env >/dev/null 2>&1; then
   echo "== the test cluster is up already; using it"
@@ -13,14 +13,14 @@ elif [ "$(id -u)" = 0 ] && "${testbed[@]}" up; then
   trap '"${testbed[@]}" down' EXIT
 else
   echo "== no test cluster here (the reason stands above, or: it needs root); training on two local ranks"
-  $python -m hpc.submit --cluster local --ranks-per-node 2 --runs "$runs" stage=selftest
+  "$python" -m hpc.submit --cluster local --ranks-per-node 2 --runs "$runs" stage=selftest
   exit
 fi
 eval "$("${testbed[@]}" env)"
 echo "== its nodes"
 sinfo
 echo "== training on four hosts: one rank each, gradients averaged by Horovod over MPI"
-$python -m hpc.submit --nodes 4 --gpus-per-node 2 --follow --runs "$runs" stage=selftest
+"$python" -m hpc.submit --nodes 4 --gpus-per-node 2 --follow --runs "$runs" stage=selftest
 echo "== what accounting says"
 sacct -X -o JobID,JobName,Partition,NNodes,Elapsed,State | tail -3
 echo "== the run's folder: $(ls -d "$runs"/selftest-*)"

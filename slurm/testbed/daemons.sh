@@ -14,8 +14,6 @@ wait_for() { # wait_for SECONDS COMMAND...: until it succeeds
   done
 }
 
-sql() { mariadb --no-defaults --socket="$state/run/mysql.sock" "$@"; }
-
 start_mariadbd() {
   if [ ! -e "$state/mysql/installed" ]; then
     mariadb-install-db --no-defaults --user=root --datadir="$state/mysql" --skip-test-db >"$state/log/mariadb-install.log" 2>&1
@@ -26,7 +24,7 @@ start_mariadbd() {
     --tmpdir="$state/mysql" --pid-file="$state/run/mariadbd.pid" --innodb-buffer-pool-size=64M \
     --innodb-lock-wait-timeout=900 --innodb-flush-log-at-trx-commit=2 >>"$state/log/mariadbd.log" 2>&1 &
   wait_for 30 mariadb-admin --no-defaults --socket="$state/run/mysql.sock" ping
-  sql <"$state/etc/accounting.sql"
+  mariadb --no-defaults --socket="$state/run/mysql.sock" <"$state/etc/accounting.sql"
 }
 
 case $daemon in
