@@ -14,16 +14,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpc.stop import StopSignals
 from hpc.world import World, read_world
 from v2a.comm import Comm, LocalComm
 from v2a.stages import Context, load_config, run_stage
 
 _MIN_FREE_BYTES = 1 << 30
+STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
 SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
 
 class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
     """A node cannot take part; its preflight said why."""
+
+
+class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
+    """A signal asked the run to stop, and all ranks did, between two steps."""
 
 
 def run(
@@ -42,6 +48,7 @@ def run(
 
     Raises:
         PreflightFailed: this node, or another of the job, is not fit.
+        Stopped: USR2 or TERM reached a rank before the last step.
         v2a.config.ConfigError: a bad setting.
     """
     config = load_config(stage, overrides)
@@ -53,9 +60,12 @@ def run(
     print(f"rank {comm.rank} of {comm.size} on {world.host} ({world.source})", flush=True)
     recorder = _Recorder(run_dir, comm, stage, overrides)
     try:
-        metrics = run_stage(stage, config, Context(comm, run_dir, recorder.report, lambda: False))
+        with StopSignals() as stop:
+            metrics = run_stage(stage, config, Context(comm, run_dir, recorder.report, stop.requested))
     finally:
         recorder.close()
+    if metrics.get("stopped"):
+        raise Stopped(f"asked to stop (USR2 or TERM) after step {metrics['step']:g}; the run is not finished")
     if comm.rank == 0:
         _write_json(run_dir / "result.json", {"stage": stage, "world_size": comm.size, **metrics})
         print(f"finished: {json.dumps(metrics)}", flush=True)
@@ -169,7 +179,7 @@ def split_stage(settings: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one rank; 0 when the stage finished."""
+    """Run one rank; 0 when the stage finished, 75 when a signal stopped it."""
     options = parser().parse_intermixed_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
@@ -177,6 +187,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, PreflightFailed) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1
+    except Stopped as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return STOPPED
     return 0
 
 

@@ -35,7 +35,8 @@ def train(task: Task, optimizer: torch.optim.Optimizer, steps: int, context: Con
     """Train for `steps` optimizer steps, or until any rank is asked to stop.
 
     Returns:
-        "step": steps done; "loss_first", "loss": mean loss over ranks of the first and the last step.
+        "step": steps done; "stopped": 1 when it was asked to stop before the last step, else 0; "loss_first", "loss": mean
+        loss over ranks of the first and the last step.
 
     Raises:
         FloatingPointError: the loss is not finite on some rank; raised by all ranks, with the step.
@@ -44,9 +45,10 @@ def train(task: Task, optimizer: torch.optim.Optimizer, steps: int, context: Con
     broadcast_parameters(task.model, comm)
     optimizer = comm.wrap_optimizer(optimizer, task.model.named_parameters())
     first = last = float("nan")
-    done = 0
+    done, stopped = 0, False
     for step in range(steps):
         if step % _STOP_INTERVAL_STEPS == 0 and _any_rank(context.should_stop(), comm):
+            stopped = True
             break
         optimizer.zero_grad()
         loss = task.loss(step)
@@ -58,7 +60,7 @@ def train(task: Task, optimizer: torch.optim.Optimizer, steps: int, context: Con
         done = step + 1
         first = last if step == 0 else first
         context.report(done, {"loss": last})
-    return {"step": done, "loss_first": first, "loss": last}
+    return {"step": done, "stopped": float(stopped), "loss_first": first, "loss": last}
 
 
 def broadcast_parameters(model: nn.Module, comm: Comm) -> None:

@@ -36,7 +36,7 @@ def test_metrics_are_the_first_and_the_last_loss():
     task, optimizer = _task()
     log = _Log()
     metrics = train(task, optimizer, 3, _context(report=log))
-    assert metrics == {"step": 3, "loss_first": 16.0, "loss": 1.0}
+    assert metrics == {"step": 3, "stopped": 0.0, "loss_first": 16.0, "loss": 1.0}
     assert log.reports == [(1, {"loss": 16.0}), (2, {"loss": 4.0}), (3, {"loss": 1.0})]
     assert task.model.weight.item() == 0.5
 

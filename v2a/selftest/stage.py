@@ -33,7 +33,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     """Train, and check that every rank ends with the same weights.
 
     Returns:
-        "step", "loss_first", "loss", and "ranks_agree" (1 or 0).
+        "step", "stopped", "loss_first", "loss", and "ranks_agree" (1 or 0).
 
     Raises:
         ValueError: the batch does not divide over the ranks.
