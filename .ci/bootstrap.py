@@ -27,7 +27,7 @@ OLDEST, NEWEST = (3, 10), (3, 13)
 WITHOUT = {
     "python": "nothing: without it no virtual environment can be made",
     "build": "everything but Horovod, which cannot be built: training runs in one process",
-    "mpi": "everything but MPI: Horovod is built with Gloo only, for `horovodrun --gloo` and `--controller gloo`",
+    "mpi": "everything but MPI: Horovod is built with Gloo only, for local ranks and `horovodrun --gloo`",
     "media": "everything but reading and writing videos",
     "cluster": "everything but the test cluster; its tests are skipped",
     "lint": "everything but `make lint`",
