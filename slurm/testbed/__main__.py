@@ -117,7 +117,7 @@ def _shell(cluster: Cluster, node: str | None) -> None:
         pid = processes.running_hosts(cluster).get(find_node(node).name)
         if pid is None:
             raise TestbedError(f"{node} does not run; start it with: make cluster-fault DO='restart {node}'")
-        command = ["nsenter", f"--target={pid}", "--all", "--wd=/", *command]
+        command = ["nsenter", f"--target={pid}", "--all", "--root", "--wd", *command]
     os.execvpe(command[0], command, {**os.environ, "SLURM_CONF": str(cluster.slurm_conf)})
 
 

@@ -76,7 +76,7 @@ def run_in_host(cluster: Cluster, host: str, command: list[str]) -> subprocess.C
     pid = running_hosts(cluster).get(host)
     if pid is None:
         raise TestbedError(f"host {host} does not run; start it with: make cluster-fault DO='restart {host}'")
-    enter = ["nsenter", f"--target={pid}", "--all", "--wd=/"]
+    enter = ["nsenter", f"--target={pid}", "--all", "--root", "--wd"]
     return subprocess.run(
         [*enter, *command], capture_output=True, text=True, env=_ENVIRONMENT, stdin=subprocess.DEVNULL, check=False
     )
