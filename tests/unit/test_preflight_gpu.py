@@ -310,7 +310,9 @@ def test_without_nvidia_smi_the_kernel_knows_the_version(tmp_path, monkeypatch):
 def test_torch_is_asked_in_another_process():
     before = set(sys.modules)
     facts = gather_torch()
-    assert facts.torch_version.split("+")[0] == version("torch").split("+")[0]  # a CUDA wheel is 2.13.0 by name, 2.13.0+cu130 inside
+    assert (
+        facts.torch_version.split("+")[0] == version("torch").split("+")[0]
+    )  # a CUDA wheel: 2.13.0, inside 2.13.0+cu130
     assert not {name for name in set(sys.modules) - before if name.startswith("torch")}
 
 
