@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,14 @@ class Ended:
     output: str
 
 
-def launch(launcher: str, program: list[str], timeout_s: float = 120, **environment: str) -> Ended:
-    """Run `python PROGRAM…` as two ranks.
+def launch(
+    launcher: str,
+    program: list[str],
+    timeout_s: float = 120,
+    started: Callable[[], bool] = lambda: True,
+    **environment: str,
+) -> Ended:
+    """Run `python PROGRAM…` as two ranks; the time limit counts from when `started` says so.
 
     Raises:
         AssertionError: it did not end in time; every process of it was killed.
@@ -43,6 +50,7 @@ def launch(launcher: str, program: list[str], timeout_s: float = 120, **environm
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
+        _wait_for(started, process)
         output, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{launcher} did not end within {timeout_s} s") from None
@@ -51,6 +59,14 @@ def launch(launcher: str, program: list[str], timeout_s: float = 120, **environm
             _kill(left)
         process.wait()
     return Ended(process.returncode, output)
+
+
+def _wait_for(started: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """However slow the machine is today; a launch that ends before it started is left to the caller to judge."""
+    deadline = time.monotonic() + 240
+    while not started() and process.poll() is None:
+        assert time.monotonic() < deadline, "the ranks did not start within 240 s"
+        time.sleep(0.05)
 
 
 def survivors(mark: str) -> list[int]:
