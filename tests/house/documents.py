@@ -321,8 +321,7 @@ _FORBIDDEN = {
     r"files\." + "pythonhosted": "a registry host",
     r"deb\." + "debian.org": "a registry host",
     r"(?:index-url|trusted-host|find-links)[ =]+" + r"https?://": "a registry host",
-    r"/work" + r"/(?:main|shared|\.library)": "a path of one machine",
-    r"(?<![\w.])/root" + r"/\S": "a path of one machine",
+    r"(?<![\w.])/(?:root|work)" + r"/\S": "a path of one machine",
     r"/home" + r"/(?!me/|you/|user/|jane/)[a-z]\w*/": "a path of one machine",
 }
 
