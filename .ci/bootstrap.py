@@ -30,8 +30,11 @@ WITHOUT = {
     "mpi": "everything but MPI: Horovod is built with Gloo only, for local ranks and `horovodrun --gloo`",
     "media": "everything but reading and writing videos",
     "cluster": "everything but the test cluster; its tests are skipped",
-    "lint": "everything but `make lint`",
+    "lint": "everything; `make lint` leaves shell scripts out",
 }
+_held_locks: list[
+    int
+] = []  # handed to children: while one of a killed set-up still works, the next set-up waits for it
 SERVICES = ("munge", "mariadb", "slurmctld", "slurmd", "slurmdbd")
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Written by v2a-hpc's set-up while it installs packages: none of their services is started.\nexit 101\n"
@@ -98,6 +101,8 @@ def install_system_packages(log: Path) -> list[str]:
     """
     table = (CHECKOUT / ".ci" / "system-packages.txt").read_text()
     missing = missing_packages(table)
+    if os.geteuid() == 0:
+        _remove_own_policy()
     if not missing:
         return []
     packages = sorted({package for group in missing.values() for package in group})
@@ -128,8 +133,7 @@ def _apt_install(packages: list[str], log: Path) -> None:
 def _services_stay_down() -> Iterator[None]:
     """Packages bring services (MariaDB, munge, Slurm) that the project does not use: the test cluster starts daemons of its own.
     Those that the machine had enabled before are its own, and stay as they are."""
-    if POLICY.exists() and POLICY.read_text(errors="replace") == POLICY_TEXT:
-        POLICY.unlink()  # an earlier set-up was killed
+    _remove_own_policy()
     ours = not POLICY.exists()
     before = _enabled_services()
     if ours:
@@ -142,6 +146,12 @@ def _services_stay_down() -> Iterator[None]:
             POLICY.unlink(missing_ok=True)
         if brought := [service for service in _enabled_services() if service not in before]:
             subprocess.run(["systemctl", "disable", *brought], capture_output=True, check=False)
+
+
+def _remove_own_policy() -> None:
+    """Take away what a set-up that was killed left, before it keeps the machine's own services from starting."""
+    if POLICY.exists() and POLICY.read_text(errors="replace") == POLICY_TEXT:
+        POLICY.unlink()
 
 
 def _enabled_services() -> list[str]:
@@ -165,8 +175,10 @@ def run(step: str, command: list[str], log: Path, environment: dict[str, str] | 
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
         process = subprocess.Popen(
-            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=CHECKOUT
-        )
+            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=CHECKOUT,
+            # Not to apt-get, whose packages may start services that never end; it has a lock of its own.
+            pass_fds=() if command[0] == "apt-get" else _held_locks,
+        )  # fmt: skip
         try:
             _watch(step, process, log)
         except BaseException:
@@ -218,7 +230,9 @@ def install_horovod(options: Options) -> None:
         )
         return
     command = [str(options.venv / "bin" / "python"), "-m", "hpc.build_horovod"]
-    done = subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, cwd=CHECKOUT, check=False)
+    done = subprocess.run(
+        command, stdout=sys.stderr, stdin=subprocess.DEVNULL, cwd=CHECKOUT, check=False, pass_fds=_held_locks
+    )
     if done.returncode != 0:
         raise SetupError(
             f"step 'Horovod' failed (exit {done.returncode}); run it again by itself with:\n  {' '.join(command)}"
@@ -299,8 +313,10 @@ def _alone() -> Iterator[None]:
         except OSError:
             say("another set-up of this checkout is running; waiting for it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _held_locks.append(descriptor)
         yield
     finally:
+        _held_locks.clear()
         os.close(descriptor)
 
 

@@ -15,12 +15,13 @@ class SlurmError(RuntimeError):
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: its nodes, and the GPUs of the node that has most."""
+    """One partition: its nodes, and the GPUs and cores of the node that has most of them."""
 
     name: str
     nodes: int
     gpus: int
     default: bool
+    cpus: int
 
 
 def is_configured() -> bool:
@@ -48,17 +49,18 @@ def partitions() -> dict[str, Partition]:
     Raises:
         SlurmError: sinfo failed.
     """
-    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G"))
+    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G|%c"))
 
 
 def parse_partitions(text: str) -> dict[str, Partition]:
-    """Partitions from lines "name*|nodes|gres"; a partition may have several lines, one for each kind or state of node."""
+    """Partitions from lines "name*|nodes|gres|cpus"; a partition may have several lines, one for each kind or state of node."""
     found: dict[str, Partition] = {}
     for line in text.splitlines():
-        name, nodes, gres = line.split("|")
+        name, nodes, gres, cpus = line.split("|")
         default, name = name.endswith("*"), name.rstrip("*")
-        before = found.get(name, Partition(name, 0, 0, default))
-        found[name] = Partition(name, before.nodes + int(nodes), max(before.gpus, _gpus(gres)), default)
+        before = found.get(name, Partition(name, 0, 0, default, 0))
+        most = max(before.cpus, int(cpus.rstrip("+")))  # "72+": nodes of several sizes
+        found[name] = Partition(name, before.nodes + int(nodes), max(before.gpus, _gpus(gres)), default, most)
     return dict(sorted(found.items(), key=lambda item: not item[1].default))
 
 

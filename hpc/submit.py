@@ -76,7 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _run_locally(spec, options)
     except (ConfigError, JobError, SlurmError) as error:
         print(f"submit: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"submit: the run's folder cannot be made: {error}. Choose another place with --runs", file=sys.stderr)
+    return 1
 
 
 def _run_name(stage: str, config: Any) -> str:
@@ -108,7 +110,10 @@ def _submit_to_slurm(spec: JobSpec, options: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.SlurmExecutor(folder=folder)
     executor.update_parameters(**_slurm_names(parameters))
-    job = executor.submit(run, spec.stage, list(spec.overrides), spec.run_dir)
+    try:
+        job = executor.submit(run, spec.stage, list(spec.overrides), spec.run_dir)
+    except submitit.core.utils.FailedJobError as error:
+        raise SlurmError(f"Slurm refused the job (account, QoS, limits?): {error}") from error
     print(
         f"Submitted job {job.job_id}: {spec.world_size} ranks on {spec.nodes} nodes, run folder {spec.run_dir}",
         flush=True,
@@ -120,9 +125,9 @@ def check_fits(spec: JobSpec, known: dict[str, Partition]) -> None:
     """Refuse before the queue what the queue could never start.
 
     Raises:
-        JobError: no such partition, too few nodes in it, or too few GPUs on them.
+        JobError: no such partition, too few nodes in it, or too few GPUs or cores on them.
     """
-    name = spec.partition or next((p.name for p in known.values() if p.default), None)
+    name = spec.partition if spec.partition is not None else next((p.name for p in known.values() if p.default), None)
     if name is None:
         raise JobError(f"this cluster has no default partition; choose one with --partition: {', '.join(known)}")
     if name not in known:
@@ -133,6 +138,16 @@ def check_fits(spec: JobSpec, known: dict[str, Partition]) -> None:
     if spec.gpus_per_node > partition.gpus:
         raise JobError(
             f"the nodes of partition {name} have {partition.gpus} GPUs each, but --gpus-per-node {spec.gpus_per_node} were asked"
+        )
+    _check_cpus(spec, partition)
+
+
+def _check_cpus(spec: JobSpec, partition: Partition) -> None:
+    wanted = spec.ranks_per_node * spec.cpus_per_rank
+    if wanted > partition.cpus:
+        raise JobError(
+            f"the nodes of partition {partition.name} have {partition.cpus} cores each, but --ranks-per-node {spec.ranks_per_node} "
+            f"times --cpus-per-rank {spec.cpus_per_rank} asks for {wanted}"
         )
 
 
@@ -147,7 +162,7 @@ def _follow(job: Any) -> int:
     shown, state = 0, ""
     try:
         while True:
-            ended = job_state(job.job_id)
+            ended = _state_or(state, job.job_id)
             if ended != state:
                 print(f"[{job.job_id}] {ended.lower()}", flush=True)
                 state = ended
@@ -162,6 +177,16 @@ def _follow(job: Any) -> int:
         print(f"job {job.job_id} ended {state}; its output is in {job.paths.folder}", file=sys.stderr)
         return 1
     return 0
+
+
+def _state_or(before: str, job_id: str) -> str:
+    """The job's state; the one before when the controller is away for a moment: the job goes on without it."""
+    try:
+        return job_state(job_id)
+    except SlurmError:
+        if not before:
+            raise
+        return before
 
 
 def _print_new(path: Path, shown: int) -> int:

@@ -12,8 +12,10 @@ if "${testbed[@]}" env >/dev/null 2>&1; then
 elif [ "$(id -u)" = 0 ] && "${testbed[@]}" up; then
   trap '"${testbed[@]}" down' EXIT
 else
-  echo "== no test cluster here (the reason stands above, or: it needs root); training on two local ranks"
-  "$python" -m hpc.submit --cluster local --ranks-per-node 2 --runs "$runs" stage=selftest
+  echo "== no test cluster here (the reason stands above, or: it needs root); training locally"
+  ranks=2
+  "$python" -c 'import horovod' 2>/dev/null || { ranks=1; echo "== no Horovod here either (make setup says why): one process"; }
+  "$python" -m hpc.submit --cluster local --ranks-per-node "$ranks" --runs "$runs" stage=selftest
   exit
 fi
 eval "$("${testbed[@]}" env)"

@@ -4,13 +4,14 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from slurm.testbed import faults, lifecycle, processes
-from slurm.testbed.guards import state_folder
+from slurm.testbed.guards import check_root, state_folder
 from slurm.testbed.layout import NODES, PARTITIONS, Cluster, TestbedError, find_node
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -61,12 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     cluster = _cluster(options.dir, getattr(options, "share", []))
     try:
+        if options.command in ("up", "down", "shell", "fault"):
+            check_root()
         if options.command == "up":
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` cleans up as Ctrl-C does
             _up(cluster)
         elif options.command == "down":
             lifecycle.down(cluster, print)
         elif options.command == "env":
-            lifecycle.require_up(cluster)
+            lifecycle.require_ready(cluster)
             print(f"export SLURM_CONF={shlex.quote(str(cluster.slurm_conf))}")
         elif options.command == "shell":
             _shell(cluster, options.node)
@@ -77,6 +81,12 @@ def main(arguments: list[str] | None = None) -> int:
             print(getattr(faults, options.action)(cluster, options.target))
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"testbed: {cluster.state} cannot be the cluster's folder: {error}. Choose another with --dir",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("testbed: interrupted; what had been started was taken down again", file=sys.stderr)
@@ -106,7 +116,7 @@ def _up(cluster: Cluster) -> None:
 
 
 def _shell(cluster: Cluster, node: str | None) -> None:
-    lifecycle.require_up(cluster)
+    lifecycle.require_ready(cluster)
     # The prompt says where one is. The file is nameless, so nothing is left of it.
     prompt = f"PS1='({node or 'testbed'}) '\"$PS1\"\n"
     rc = os.memfd_create("rc", flags=0)

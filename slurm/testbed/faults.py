@@ -1,15 +1,18 @@
 """Faults on request: what goes wrong on a real cluster, done to this one by name, and undone."""
 
 from slurm.testbed import network, processes
-from slurm.testbed.layout import CONTROLLER, NODES, Cluster, TestbedError, find_node
+from slurm.testbed.layout import CONTROLLER, CONTROLLER_DAEMONS, NODES, Cluster, TestbedError, find_node
 from slurm.testbed.lifecycle import addresses_of
-
-CONTROLLER_DAEMONS = ("slurmctld", "slurmdbd", "mariadbd", "munged")
 
 
 def cut(cluster: Cluster, target: str) -> str:
     """Pull a node's network cable: its processes go on and nobody hears of them. Returns what happened, in words."""
-    network.set_link(find_node(target).name, _controller(cluster), "down")
+    node, controller = find_node(target).name, _controller(cluster)
+    if node not in processes.running_hosts(cluster):
+        raise TestbedError(
+            f"{node} does not run, so it has no cable to pull; start it: make cluster-fault DO='restart {node}'"
+        )
+    network.set_link(node, controller, "down")
     return f"{target} is cut off the network; Slurm finds out after 20 s. Undo: make cluster-fault DO='heal {target}'"
 
 
@@ -22,7 +25,9 @@ def heal(cluster: Cluster, target: str) -> str:
         )
     network.set_link(node, _controller(cluster), "up")
     # Slurm asks a node that it thinks dead only now and then; on SIGHUP its slurmd reports by itself.
-    processes.run_in_host(cluster, node, ["bash", "-c", f'kill -HUP "$(cat "{_pid_file(cluster, node, "slurmd")}")"'])
+    processes.run_in_host(
+        cluster, node, ["bash", "-c", f'kill -HUP "$(cat "{processes.pid_file(cluster, node, "slurmd")}")"']
+    )
     return f"{target} is on the network again"
 
 
@@ -34,7 +39,7 @@ def kill(cluster: Cluster, target: str) -> str:
             return f"{host} does not run already"
         processes.kill_hosts(cluster, host)
         return f"{host} lost its power with all that ran on it. Undo: make cluster-fault DO='restart {host}'"
-    script = f'kill -KILL "$(cat "{_pid_file(cluster, host, daemon)}")"'
+    script = f'kill -KILL "$(cat "{processes.pid_file(cluster, host, daemon)}")"'
     if processes.run_in_host(cluster, host, ["bash", "-c", script]).returncode != 0:
         return f"{daemon} on {host} does not run already"
     return f"{daemon} on {host} was killed. Undo: make cluster-fault DO='restart {target}'"
@@ -66,11 +71,6 @@ def _place(target: str) -> tuple[str, str | None]:
             f"({names[0]}/slurmd, …), and the controller's daemons {', '.join(CONTROLLER_DAEMONS)}"
         )
     return host, daemon or None
-
-
-def _pid_file(cluster: Cluster, host: str, daemon: str) -> str:
-    name = f"slurmd-{host}" if daemon == "slurmd" else daemon
-    return f"{cluster.state}/run/{name}.pid"
 
 
 def _controller(cluster: Cluster) -> int:

@@ -23,18 +23,25 @@ PROGRAMS = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }
-_SYSTEM_CONFIGS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/usr/local/etc/slurm.conf")
+_SYSTEM_CONFIGS = (
+    "/etc/slurm/slurm.conf",
+    "/etc/slurm-llnl/slurm.conf",
+    "/usr/local/etc/slurm.conf",
+    "/run/slurm/conf/slurm.conf",
+)
+_DAEMONS = ("slurmd", "slurmctld", "slurmdbd", "sackd")
 
 
 def check_can_run(cluster: Cluster) -> None:
     """Raise `TestbedError` unless this machine can hold the cluster."""
-    _check_root()
+    check_root()
     _check_programs()
     _check_path(cluster.state)
     _check_no_other_slurm(cluster, os.environ)
 
 
-def _check_root() -> None:
+def check_root() -> None:
+    """Raise `TestbedError` unless this process may make and enter namespaces."""
     if os.geteuid() != 0:
         raise TestbedError(
             "the test cluster needs root: it gives each host a network and a file system view of its own. Run it with sudo; "
@@ -81,10 +88,28 @@ def _check_no_other_slurm(cluster: Cluster, environ: Mapping[str, str]) -> None:
                 f"a Slurm is already configured on this machine ({candidate}); a second one beside it would confuse both, so the "
                 "test cluster did not start; nothing was touched. Use that Slurm, or another machine"
             )
+    if daemon := _daemon_of_the_machine():
+        raise TestbedError(
+            f"a Slurm runs on this machine already ({daemon}); a second one beside it would confuse both, so the test cluster did "
+            "not start; nothing was touched. Use that Slurm, or another machine"
+        )
     if "SLURM_JOB_ID" in environ:
         raise TestbedError(
             "this shell runs inside a Slurm job (SLURM_JOB_ID is set); start the test cluster outside of one"
         )
+
+
+def _daemon_of_the_machine() -> str | None:
+    """A Slurm daemon outside any PID namespace below this one: neither ours nor a container's."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and (name := (entry / "comm").read_text().strip()) in _DAEMONS:
+                counts = re.search(r"^NSpid:(.*)$", (entry / "status").read_text(), re.MULTILINE)
+                if counts and len(counts[1].split()) == 1:
+                    return f"{name}, process {entry.name}"
+        except OSError:
+            continue  # it ended meanwhile
+    return None
 
 
 def _is_foreign_config(path: Path, cluster: Cluster) -> bool:

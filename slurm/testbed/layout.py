@@ -11,6 +11,7 @@ from pathlib import Path
 LONGEST_STATE_PATH = 107 - 58
 
 CONTROLLER = "ctl"
+CONTROLLER_DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld")  # in the order in which they need each other
 
 
 class TestbedError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slurm.testbed import files, network, processes
 from slurm.testbed.guards import check_can_run
-from slurm.testbed.layout import CONTROLLER, NODES, Addresses, Cluster, TestbedError
+from slurm.testbed.layout import CONTROLLER, CONTROLLER_DAEMONS, NODES, Addresses, Cluster, TestbedError
 
 Tell = Callable[[str], None]
 
@@ -32,6 +32,8 @@ def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> bool:
         if answers(cluster):
             tell(f"the cluster is up already ({cluster.state}); its nodes: {_node_states(cluster)}")
             return False
+        if _revive(cluster, tell):
+            return False
         if cluster.ready_file.exists():
             tell("the cluster that was here does not answer; it is ended and brought up anew")
         _remove(cluster)
@@ -46,6 +48,17 @@ def up(cluster: Cluster, tell: Tell, timeout_s: float = 60) -> bool:
                 ) from error
             raise
     return True
+
+
+def _revive(cluster: Cluster, tell: Tell) -> bool:
+    """Start the controller's daemons that died, rather than lose the jobs and the accounting of a cluster that lives."""
+    if not cluster.ready_file.exists() or CONTROLLER not in processes.running_hosts(cluster):
+        return False
+    for daemon in CONTROLLER_DAEMONS:
+        if not processes.daemon_runs(cluster, CONTROLLER, daemon):
+            tell(f"{daemon} does not run; starting it again")
+            processes.start_daemon(cluster, CONTROLLER, daemon)
+    return answers(cluster)
 
 
 def down(cluster: Cluster, tell: Tell) -> None:
@@ -71,12 +84,6 @@ def addresses_of(cluster: Cluster) -> Addresses:
 def require_ready(cluster: Cluster) -> None:
     """Raise `TestbedError` unless the cluster came up; its controller's daemons may have been killed since."""
     if not cluster.ready_file.exists() or CONTROLLER not in processes.running_hosts(cluster):
-        raise TestbedError(f"the test cluster is not up ({cluster.state}); bring it up with: make cluster-up")
-
-
-def require_up(cluster: Cluster) -> None:
-    """Raise `TestbedError` with the command that brings it up, unless the cluster answers."""
-    if not answers(cluster):
         raise TestbedError(f"the test cluster is not up ({cluster.state}); bring it up with: make cluster-up")
 
 
@@ -154,6 +161,10 @@ def _remove(cluster: Cluster) -> None:
         raise TestbedError(
             f"{cluster.state} is not empty and no test cluster's folder, so nothing was done to it. "
             "Choose an empty or new folder with CLUSTER_DIR="
+        )
+    if cluster.state.exists() and cluster.state.stat().st_uid != os.geteuid():
+        raise TestbedError(
+            f"{cluster.state} belongs to another user, so nothing was done to it. Choose another with CLUSTER_DIR="
         )
     processes.kill_hosts(cluster)
     network.remove_interface(cluster)

@@ -96,6 +96,18 @@ def start_daemon(cluster: Cluster, host: str, daemon: str) -> None:
         raise TestbedError(f"{daemon} did not start again on {host}; its log is in {cluster.state}/log")
 
 
+def pid_file(cluster: Cluster, host: str, daemon: str) -> str:
+    """Where a daemon writes its process id, as its own host counts."""
+    name = f"slurmd-{host}" if daemon == "slurmd" else daemon
+    return f"{cluster.state}/run/{name}.pid"
+
+
+def daemon_runs(cluster: Cluster, host: str, daemon: str) -> bool:
+    """Whether a daemon of a running host is alive."""
+    script = f'read -r pid < "{pid_file(cluster, host, daemon)}" && [ "$(cat /proc/$pid/comm)" = {daemon} ]'
+    return run_in_host(cluster, host, ["bash", "-c", script]).returncode == 0
+
+
 def _marked(cluster: Cluster) -> list[tuple[int, list[str]]]:
     """The holders and PID 1s of this cluster: (pid, arguments)."""
     found = []

@@ -143,6 +143,27 @@ def test_a_cluster_that_lost_its_controller_is_built_anew_by_up(own_testbed: Tes
     assert idle(own_testbed)
 
 
+def test_up_starts_a_dead_slurmctld_and_keeps_the_running_job(own_testbed: Testbed) -> None:
+    own_testbed("up")
+    own_testbed.run("sbatch", "--wrap", "sleep 1000", "-o", "/dev/null")
+    wait_until("the job runs", lambda: own_testbed.job_state("1") == "RUNNING")
+    time.sleep(6)  # slurmctld writes its state every 5 s
+    own_testbed("fault", "kill", "slurmctld")
+    assert "slurmctld does not run; starting it again" in own_testbed("up").stdout
+    assert own_testbed.job_state("1") == "RUNNING"
+
+
+def test_a_slurm_daemon_of_the_machine_is_left_alone(own_testbed: Testbed, short_folder: Path) -> None:
+    daemon = short_folder / "slurmd"
+    shutil.copy("/bin/sleep", daemon)
+    with subprocess.Popen([daemon, "100"]) as process:
+        done = own_testbed("up", check=False)
+        process.kill()
+    assert done.returncode == 1
+    assert f"a Slurm runs on this machine already (slurmd, process {process.pid})" in done.stderr
+    assert traces(own_testbed.folder) == []
+
+
 def test_a_configured_slurm_is_left_alone(own_testbed: Testbed, tmp_path: Path) -> None:
     foreign = tmp_path / "slurm.conf"
     foreign.write_text("ClusterName=production\n")

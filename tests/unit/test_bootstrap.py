@@ -1,9 +1,13 @@
 """`.ci/bootstrap.py`: what is missing, what is skipped, what a failure says. Nothing is installed here."""
 
+import fcntl
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -425,3 +429,25 @@ def test_the_second_of_two_waits(checkout: Path, capsys: pytest.CaptureFixture[s
     thread.join(timeout=10)
     assert order == ["first", "second"]
     assert "another set-up of this checkout is running; waiting for it" in capsys.readouterr().err
+
+
+def test_a_child_of_a_killed_setup_keeps_the_next_one_waiting(checkout: Path):
+    """Two pips in one environment spoil it, and kill -9 ends only the set-up itself."""
+    started = checkout / "started"
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(bootstrap.__file__).parent)!r}); import bootstrap; from pathlib import Path\n"
+        f"bootstrap.CHECKOUT = Path({str(checkout)!r})\n"
+        f"with bootstrap._alone():\n"
+        f"    bootstrap.run('pip', ['/bin/sh', '-c', '>{started}; exec /bin/sleep 2'], Path({str(checkout)!r}) / 'log')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    while not started.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    descriptor = os.open(checkout, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # free when the child ended
+    os.close(descriptor)

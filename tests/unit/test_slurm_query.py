@@ -8,19 +8,19 @@ import pytest
 from hpc import slurm_query
 from hpc.slurm_query import Partition, SlurmError, is_configured, job_state, parse_partitions, partitions
 
-_SINFO = "teaching*|18|gpu:t4:4(S:0-1)\nteaching*|2|gpu:t4:4\ndgx|3|gpu:v100:8(S:0-1)\nhighmem|2|(null)\n"
+_SINFO = "teaching*|18|gpu:t4:4(S:0-1)|72\nteaching*|2|gpu:t4:4|72+\ndgx|3|gpu:v100:8(S:0-1)|80\nhighmem|2|(null)|72\n"
 
 
 def test_lines_of_a_partition_are_added_up():
     assert parse_partitions(_SINFO) == {
-        "teaching": Partition("teaching", 20, 4, default=True),
-        "dgx": Partition("dgx", 3, 8, default=False),
-        "highmem": Partition("highmem", 2, 0, default=False),
+        "teaching": Partition("teaching", 20, 4, default=True, cpus=72),
+        "dgx": Partition("dgx", 3, 8, default=False, cpus=80),
+        "highmem": Partition("highmem", 2, 0, default=False, cpus=72),
     }
 
 
 def test_the_default_comes_first():
-    assert list(parse_partitions("a|1|(null)\nb*|1|(null)\nc|1|(null)\n")) == ["b", "a", "c"]
+    assert list(parse_partitions("a|1|(null)|8\nb*|1|(null)|8\nc|1|(null)|8\n")) == ["b", "a", "c"]
 
 
 def test_no_partition_is_no_error():
@@ -42,11 +42,11 @@ def test_no_partition_is_no_error():
     ],
 )
 def test_gpus_are_read_from_the_gres(gres: str, gpus: int):
-    assert parse_partitions(f"p|1|{gres}")["p"].gpus == gpus
+    assert parse_partitions(f"p|1|{gres}|8")["p"].gpus == gpus
 
 
 def test_the_node_with_most_gpus_counts():
-    assert parse_partitions("p|1|gpu:2\np|1|gpu:8\np|1|gpu:4")["p"].gpus == 8
+    assert parse_partitions("p|1|gpu:2|8\np|1|gpu:8|8\np|1|gpu:4|8")["p"].gpus == 8
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_sinfo_is_asked(program):
-    program("sinfo", 'echo "$*" >&2; [ "$*" = "--noheader --format=%P|%D|%G" ] && echo "t4*|4|gpu:t4:4"')
-    assert partitions() == {"t4": Partition("t4", 4, 4, default=True)}
+    program("sinfo", 'echo "$*" >&2; [ "$*" = "--noheader --format=%P|%D|%G|%c" ] && echo "t4*|4|gpu:t4:4|8"')
+    assert partitions() == {"t4": Partition("t4", 4, 4, default=True, cpus=8)}
 
 
 def test_a_missing_slurm_is_a_sentence(program):

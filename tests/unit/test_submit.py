@@ -12,7 +12,7 @@ from hpc.job import JobError, JobSpec
 from hpc.slurm_query import Partition
 from tests.house.source import CHECKOUT
 
-_PARTITIONS = {"t4": Partition("t4", 4, 4, default=True), "dgx": Partition("dgx", 1, 8, default=False)}
+_PARTITIONS = {"t4": Partition("t4", 4, 4, default=True, cpus=8), "dgx": Partition("dgx", 1, 8, default=False, cpus=8)}
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,7 @@ def test_what_the_queue_could_never_start_is_refused(changes: dict[str, object],
 
 
 def test_a_cluster_without_a_default_partition_wants_one_chosen():
-    known = {"a": Partition("a", 1, 0, default=False), "b": Partition("b", 1, 0, default=False)}
+    known = {"a": Partition("a", 1, 0, default=False, cpus=8), "b": Partition("b", 1, 0, default=False, cpus=8)}
     with pytest.raises(JobError, match="no default partition; choose one with --partition: a, b"):
         submit.check_fits(JobSpec("selftest", (), Path("/runs/x")), known)
 
@@ -157,7 +157,7 @@ def test_a_cluster_without_a_default_partition_wants_one_chosen():
 def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Programs that play a cluster of four nodes; sbatch keeps the script that it is given in `script`."""
     programs = {
-        "sinfo": 'echo "t4*|4|gpu:t4:4"',
+        "sinfo": 'echo "t4*|4|gpu:t4:4|64"',
         "srun": "exit 1",
         "sbatch": f'cat "${{@: -1}}" >{shlex.quote(str(tmp_path / "script"))}; echo Submitted batch job 4711',
     }
@@ -266,3 +266,21 @@ def test_submitting_imports_no_torch():
     assert "hpc.job" in imported
     assert not {"torch", "horovod", "mpi4py", "submitit"} & {name.split(".")[0] for name in imported}
     assert "would run on this machine" in done.stdout
+
+
+def test_more_cores_than_a_node_has_are_refused():
+    spec = JobSpec("selftest", (), Path("/runs/x"), ranks_per_node=4, cpus_per_rank=3)
+    with pytest.raises(JobError, match="have 8 cores each, but --ranks-per-node 4 times --cpus-per-rank 3 asks for 12"):
+        submit.check_fits(spec, _PARTITIONS)
+
+
+def test_a_runs_folder_that_cannot_be_is_said(tmp_path: Path, fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").touch()
+    assert _run("--cluster", "slurm", "stage=selftest", runs=tmp_path / "file" / "runs") == 1
+    assert "Choose another place with --runs" in capsys.readouterr().err
+
+
+def test_what_slurm_refuses_is_said(fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
+    (fake_slurm / "bin" / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: Invalid account' >&2\nexit 1\n")
+    assert _run("--cluster", "slurm", "stage=selftest", runs=fake_slurm / "runs") == 1
+    assert "Slurm refused the job" in capsys.readouterr().err

@@ -24,5 +24,7 @@ class Config:
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, but got {name}={getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"expected a seed from 0 to 2**32 - 1, but got seed={self.seed}")
         if not 0 < self.lr < 1:
             raise ValueError(f"expected a learning rate between 0 and 1, but got lr={self.lr}")
