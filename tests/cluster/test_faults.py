@@ -1,6 +1,5 @@
 """Faults on request, each for real: what Slurm says of it, and that its undoing brings everything back."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ def test_a_killed_slurmd_leaves_its_job_alone(cluster: Testbed) -> None:
 def test_a_killed_daemon_of_the_controller_can_be_restarted_under_a_running_job(cluster: Testbed, daemon: str) -> None:
     job = cluster.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 12").stdout.strip()
     wait_until("the job runs", lambda: cluster.job_state(job) == "RUNNING")
-    time.sleep(6)  # slurmctld writes its state every 5 s; a job younger than that is lost with it, here as anywhere
+    cluster.save_state(job)
     assert "was killed" in cluster("fault", "kill", daemon).stdout
     assert "runs again" in cluster("fault", "restart", daemon).stdout
     wait_until("the job ends well", lambda: cluster.job_state(job) == "COMPLETED", timeout_s=60)

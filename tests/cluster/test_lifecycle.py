@@ -147,7 +147,7 @@ def test_up_starts_a_dead_slurmctld_and_keeps_the_running_job(own_testbed: Testb
     own_testbed("up")
     own_testbed.run("sbatch", "--wrap", "sleep 1000", "-o", "/dev/null")
     wait_until("the job runs", lambda: own_testbed.job_state("1") == "RUNNING")
-    time.sleep(6)  # slurmctld writes its state every 5 s
+    own_testbed.save_state("1")
     own_testbed("fault", "kill", "slurmctld")
     assert "slurmctld does not run; starting it again" in own_testbed("up").stdout
     assert own_testbed.job_state("1") == "RUNNING"

@@ -57,6 +57,13 @@ class Testbed:
         nodes = json.loads(self("status", "--json").stdout)["nodes"]
         return {name: row["slurm"] for name, row in nodes.items()}
 
+    def save_state(self, job_id: str) -> None:
+        """Wait until slurmctld has written down what it knows of a job: what it learnt in its last seconds dies with it."""
+        before = time.time()
+        self.run("scontrol", "update", f"JobId={job_id}", "Comment=saved")
+        saved = self.folder / "state" / "job_state"
+        wait_until("slurmctld saves its state", lambda: saved.exists() and saved.stat().st_mtime > before)
+
     def job_state(self, job_id: str) -> str:
         return self.run("squeue", "-h", "-j", job_id, "-t", "all", "-o", "%T").stdout.strip()
 
