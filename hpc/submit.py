@@ -108,8 +108,8 @@ def _submit_to_slurm(spec: JobSpec, options: argparse.Namespace) -> int:
 
     folder = spec.run_dir / "submitit"
     folder.mkdir(parents=True, exist_ok=True)
-    executor = submitit.SlurmExecutor(folder=folder)
-    executor.update_parameters(**_slurm_names(parameters))
+    executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
+    executor.update_parameters(**parameters)
     try:
         job = executor.submit(run, spec.stage, list(spec.overrides), spec.run_dir)
     except submitit.core.utils.FailedJobError as error:
@@ -149,12 +149,6 @@ def _check_cpus(spec: JobSpec, partition: Partition) -> None:
             f"the nodes of partition {partition.name} have {partition.cpus} cores each, but --ranks-per-node {spec.ranks_per_node} "
             f"times --cpus-per-rank {spec.cpus_per_rank} asks for {wanted}"
         )
-
-
-def _slurm_names(parameters: dict[str, object]) -> dict[str, object]:
-    """submitit's Slurm executor takes its own parameters without their prefix."""
-    names = {"name": "job_name", "tasks_per_node": "ntasks_per_node", "timeout_min": "time"}
-    return {names.get(key, key.removeprefix("slurm_")): value for key, value in parameters.items()}
 
 
 def _follow(job: Any) -> int:

@@ -57,7 +57,11 @@ def _revive(cluster: Cluster, tell: Tell) -> bool:
     for daemon in CONTROLLER_DAEMONS:
         if not processes.daemon_runs(cluster, CONTROLLER, daemon):
             tell(f"{daemon} does not run; starting it again")
-            processes.start_daemon(cluster, CONTROLLER, daemon)
+            try:
+                processes.start_daemon(cluster, CONTROLLER, daemon)
+            except TestbedError as error:  # beyond repair: it is built anew
+                tell(str(error))
+                return False
     return answers(cluster)
 
 
