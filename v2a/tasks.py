@@ -53,6 +53,6 @@ class Tasks(Protocol):
             What the job's `finish` returned, on all ranks.
 
         Raises:
-            Exception: what `plan`, `work` or `finish` raised first, on all ranks; the other workers are stopped as by `should_stop`.
+            Exception: what `plan`, `work` or `finish` raised first, on all ranks; the others are stopped as by `should_stop`.
         """
         ...
