@@ -1,4 +1,7 @@
-"""Independent work shared out to processes as each becomes free: one description of the job, several ways to run it."""
+"""Independent work shared out to processes as each becomes free: one description of the job, several ways to run it.
+
+In this process (`SerialTasks`), in local processes (`v2a.processes.ProcessTasks`), over MPI (the launcher's).
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,64 @@ Task = Any  # picklable
 Counts = dict[str, float]
 
 
+class Link(Protocol):
+    """What connects a worker to the process that leads."""
+
+    def tasks(self) -> Iterator[Task]:
+        """This worker's next task when it is asked for it; ends when no task is left or the job must stop."""
+        ...
+
+    def count(self, counts: Counts) -> None:
+        """Add to the job's totals; some thousand times a second do no harm."""
+        ...
+
+    def durable(self) -> None:
+        """Say that all tasks before the present one are safe on disk: should this worker die, they are not done again."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Asked within long tasks; when true, keep what is whole and return."""
+        ...
+
+
 class Job(Protocol):
-    """A job of many independent tasks. Picklable: it travels to the processes that work."""
+    """A job of many independent tasks. Picklable: it travels to the processes that work.
+
+    One process leads: it plans, shows progress and finishes. A worker that returns from `work` has made everything durable.
+    """
 
     def plan(self) -> Sequence[Task]:
         """Called once, before any work, by the process that leads: the tasks, the costly ones first."""
         ...
 
-    def work(self, tasks: Iterator[Task], count: Callable[[Counts], None], should_stop: Callable[[], bool]) -> None:
-        """Called once in every worker: do the tasks as they come.
-
-        Args:
-            tasks: gives this worker's next task when it is asked for it; ends when no task is left or the job must stop.
-            count: adds to the job's totals; call it often, it is cheap.
-            should_stop: asked within long tasks; when true, keep what is whole and return.
-        """
+    def work(self, link: Link) -> None:
+        """Called once in every worker: do the tasks as they come."""
         ...
 
-    def show(self, done: int, total: int, counts: Counts, finished: bool) -> None:
+    def show(self, done: int, total: int, counts: Counts) -> None:
         """Called by the process that leads when something changed: tasks done of how many, and the totals so far."""
         ...
 
     def lost(self, task: Task, reason: str) -> None:
-        """Called by the process that leads: the task ended the process that did it, twice; it will not be tried again."""
+        """Called by the process that leads: the task ended its process twice, and will not be tried again."""
         ...
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
-        """Called once after all work, by the process that leads: the final metrics."""
+        """Called once, after all work, by the process that leads: the final metrics.
+
+        Args:
+            counts: the totals.
+            stopped: the job was asked to stop; tasks may be left.
+        """
+        ...
+
+    def close(self) -> None:
+        """Called once at the very end by the process that leads, whatever happened."""
         ...
 
 
 class Tasks(Protocol):
-    """A way to run a job. Every task is given to exactly one worker, the next as soon as it asks."""
+    """A way to run a job. Every task is given to one worker, the next as soon as it asks."""
 
     def run(self, job: Job, should_stop: Callable[[], bool]) -> Counts:
         """Plan, work, finish.
@@ -56,3 +85,51 @@ class Tasks(Protocol):
             Exception: what `plan`, `work` or `finish` raised first, on all ranks; the others are stopped as by `should_stop`.
         """
         ...
+
+
+class SerialTasks:
+    """All tasks one after another in this process."""
+
+    def run(self, job: Job, should_stop: Callable[[], bool]) -> Counts:
+        """Plan, work, finish."""
+        try:
+            link = _SerialLink(job, list(job.plan()), should_stop)
+            link.announce()
+            job.work(link)
+            return job.finish(link.counts, stopped=should_stop())
+        finally:
+            job.close()
+
+
+class _SerialLink:
+    def __init__(self, job: Job, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> None:
+        self.counts: Counts = {}
+        self.left = len(tasks)
+        self._job, self._tasks, self.should_stop = job, tasks, should_stop
+
+    def tasks(self) -> Iterator[Task]:
+        """The next, until told to stop."""
+        for task in self._tasks:
+            if self.should_stop():
+                return
+            yield task
+            self.left -= 1
+            self.announce()
+
+    def count(self, counts: Counts) -> None:
+        """Add up."""
+        add_counts(self.counts, counts)
+        self.announce()
+
+    def durable(self) -> None:
+        """No other process would do it again."""
+
+    def announce(self) -> None:
+        """Show the progress."""
+        self._job.show(len(self._tasks) - self.left, len(self._tasks), self.counts)
+
+
+def add_counts(totals: Counts, more: Counts) -> None:
+    """Add to totals, name by name."""
+    for name, amount in more.items():
+        totals[name] = totals.get(name, 0.0) + amount
