@@ -31,6 +31,7 @@ WITHOUT = {
     "media": "everything but reading and writing videos",
     "cluster": "everything but the test cluster; its tests are skipped",
     "lint": "everything; `make lint` leaves shell scripts out",
+    "browser": "everything; the tests of pages in a real browser are skipped",
 }
 _held_locks: list[
     int
