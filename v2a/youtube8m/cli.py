@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from v2a.youtube8m import fetch, resolve, select
 from v2a.youtube8m.review import command as review
-from v2a.youtube8m.tables import Problem
+from v2a.youtube8m.tables import InputError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except Problem as error:
+    except InputError as error:
         _say(f"error: {error}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` closed it; not a word more

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from v2a.youtube8m.tables import Problem, Row, format_rows, parse_lines, write_whole
+from v2a.youtube8m.tables import InputError, Row, format_rows, parse_lines, write_whole
 
 
 class GrowingFile:
@@ -25,7 +25,7 @@ class GrowingFile:
         """Open or make it; `first` is the header that a new file begins with.
 
         Raises:
-            Problem: another process has it open, or it holds something else.
+            InputError: another process has it open, or it holds something else.
             OSError: no such folder, no room, no permission.
         """
         self.path, self._first = path, first
@@ -43,21 +43,21 @@ class GrowingFile:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise Problem(
+                raise InputError(
                     f"another run is writing {self.path}; wait for it, or choose another file with --out"
                 ) from None
 
     def _heal(self, content: bytes) -> bytes:
         whole = content[: content.rfind(b"\n") + 1]
         if not whole and not self._first.startswith(content):
-            raise Problem(f"{self.path} holds something else; choose another file with --out")
+            raise InputError(f"{self.path} holds something else; choose another file with --out")
         os.ftruncate(self._descriptor, len(whole))
         self._size = len(whole)
         if not whole and self._first:
             self.append(self._first)
             return self._first
         if not whole.startswith(self._first):
-            raise Problem(
+            raise InputError(
                 f"{self.path} begins with {whole.splitlines()[0][:100].decode(errors='replace')!r}, but expected "
                 f"{self._first.decode().strip()!r}; choose another file with --out"
             )
@@ -99,10 +99,10 @@ class Ledger(GrowingFile):
             lines = parse_lines(self.content.decode("utf-8", "surrogateescape"), path)[1:]
             for number, fields in lines:
                 if len(fields) != len(columns):
-                    raise Problem(
+                    raise InputError(
                         f"{path}:{number} has {len(fields)} fields, but expected {len(columns)}; remove that line"
                     )
-        except Problem:
+        except InputError:
             self.close()
             raise
         self.rows: list[Row] = [dict(zip(columns, fields, strict=True)) for _, fields in lines]

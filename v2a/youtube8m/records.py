@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from v2a.youtube8m.tables import Problem
+from v2a.youtube8m.tables import InputError
 
 MAX_RECORD = 64 << 20  # bytes; the largest real ones, 300 frames of 1,152 bytes, are below 1 MB
 SEGMENT_S = 5.0  # YouTube-8M Segments: "human-verified labels on 5-second segments"
@@ -51,11 +51,11 @@ class Fault:
 
 
 def need_library() -> None:
-    """Raises a Problem that says how to get the tfrecord library, if it is not there."""
+    """Raises a InputError that says how to get the tfrecord library, if it is not there."""
     try:
-        import tfrecord  # noqa: F401
+        import tfrecord  # type: ignore[import-untyped]  # noqa: F401
     except ImportError as error:
-        raise Problem(
+        raise InputError(
             f'reading records needs the tfrecord library ({error}): pip install "v2a-hpc[youtube8m]"'
         ) from None
 
@@ -64,7 +64,7 @@ def record_files(places: list[Path]) -> list[Path]:
     """The record files among these files and in these folders, sorted, each once.
 
     Raises:
-        Problem: a place does not exist, or a folder has none.
+        InputError: a place does not exist, or a folder has none.
     """
     found: dict[Path, None] = {}
     for place in places:
@@ -72,19 +72,19 @@ def record_files(places: list[Path]) -> list[Path]:
             inside = [path for path in sorted(place.rglob("*.tfrecord*")) if path.is_file()]
             inside = [path for path in inside if path.name.endswith((".tfrecord", ".tfrecord.gz"))]
             if not inside:
-                raise Problem(
+                raise InputError(
                     f"the folder {place} has no files *.tfrecord or *.tfrecord.gz; name the files if they are called otherwise"
                 )
             found.update(dict.fromkeys(inside))
         elif place.exists():
             found[place] = None
         else:
-            raise Problem(f"there is no file or folder {place}; --records takes the dataset's *.tfrecord files")
+            raise InputError(f"there is no file or folder {place}; --records takes the dataset's *.tfrecord files")
     return sorted(found)
 
 
 def split_of(path: Path) -> str:
-    """"train", "validate" or "test" by the file's name (train0093.tfrecord); "" when it says none."""
+    """The dataset's split by the file's name (train0093.tfrecord): train, validate or test; "" when it says none."""
     return next((split for split in _SPLITS if path.name.lower().startswith(split)), "")
 
 
@@ -102,7 +102,7 @@ def read_records(path: Path) -> Iterator[Record | Fault]:
         yield Fault(number + 1, f"the rest of the file cannot be read: {error}")
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     file = open(path, "rb")  # noqa: SIM115 (the caller closes it)
     head = file.read(12)
     file.seek(0)
@@ -113,7 +113,7 @@ def _open(path: Path) -> IO[bytes]:
     return file
 
 
-def _messages(file: IO[bytes]) -> Iterator[bytes | str]:
+def _messages(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | str]:
     """Messages, or sentences about those that are damaged."""
     while head := file.read(12):
         if len(head) < 12:
@@ -141,7 +141,7 @@ def _crc(data: bytes) -> bytes:
 
 
 def _parse(message: bytes, number: int) -> Record | Fault:
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tfrecord import example_pb2
 
     # A SequenceExample's context has the number and the type of an Example's features: one message reads both kinds, and

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from v2a.youtube8m.records import Fault, Record, need_library, read_records, record_files, split_of
-from v2a.youtube8m.tables import Problem, Row, write_table
+from v2a.youtube8m.tables import InputError, Row, write_table
 from v2a.youtube8m.vocabulary import Vocabulary, find_all, read_vocabulary
 
 COLUMNS = ("id", "labels", "split", "start_s", "end_s")
@@ -126,17 +126,27 @@ def add_parser(steps: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
       --min-score 1 --out rated.csv""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--records", type=Path, nargs="+", required=True, metavar="PATH", help="record files, or folders of them")
+    made.add_argument(
+        "--records", type=Path, nargs="+", required=True, metavar="PATH", help="record files, or folders of them"
+    )
     made.add_argument("--vocabulary", type=Path, required=True, metavar="CSV", help="the dataset's vocabulary.csv")
     made.add_argument(
-        "--label", action="append", required=True, metavar="LABEL", help="name, index or knowledge-graph id; may be repeated"
+        "--label",
+        action="append",
+        required=True,
+        metavar="LABEL",
+        help="name, index or knowledge-graph id; may be repeated",
     )
-    made.add_argument("--exclude", action="append", default=[], metavar="LABEL", help="leave out videos with this label, too")
+    made.add_argument(
+        "--exclude", action="append", default=[], metavar="LABEL", help="leave out videos with this label, too"
+    )
     made.add_argument(
         "--min-score", type=_score, default=0.5, metavar="SCORE", help="of rated segments, 0 to 1 (default: 0.5)"
     )
     made.add_argument("--whole", action="store_true", help="whole videos also where 5 s segments were rated")
-    made.add_argument("--out", type=Path, required=True, metavar="CSV", help="file to write: id,labels,split,start_s,end_s")
+    made.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="file to write: id,labels,split,start_s,end_s"
+    )
     made.add_argument("--dry-run", action="store_true", help="read and count, but write nothing")
     made.set_defaults(run=run)
 
@@ -160,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
     )
     both = rule.wanted.keys() & rule.excluded.keys()
     if both:
-        raise Problem(f"{vocabulary.name(min(both))!r} is both wanted (--label) and excluded (--exclude)")
+        raise InputError(f"{vocabulary.name(min(both))!r} is both wanted (--label) and excluded (--exclude)")
     files = record_files(options.records)
     names = ", ".join(repr(vocabulary.name(label)) for label in rule.wanted)
     result = select(tqdm(files, unit="file", disable=None), rule, vocabulary)
@@ -170,7 +180,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"damaged: {len(result.faults) - _SHOWN} more records", file=sys.stderr)
     rows = result.sorted_rows()
     if not rows:
-        raise Problem(f"no video has the label {names}: {_summary(result, len(files))}{_why(result)}")
+        raise InputError(f"no video has the label {names}: {_summary(result, len(files))}{_why(result)}")
     if not options.dry_run:
         write_table(options.out, COLUMNS, rows)
     print(

@@ -16,7 +16,7 @@ Row = dict[str, str]
 MAX_FIELD = 1 << 20  # characters; the longest field of the dataset's own files is a description of some thousand
 
 
-class Problem(ValueError):
+class InputError(ValueError):
     """What a person must change; the text says what was wrong, the rule, and the fix."""
 
 
@@ -37,27 +37,29 @@ def read_table(path: Path, required: Sequence[str], origin: str) -> Table:
         origin: where such a file comes from, for the message ("`select` writes it").
 
     Raises:
-        Problem: no such file, not a CSV file, columns or fields are missing.
+        InputError: no such file, not a CSV file, columns or fields are missing.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except FileNotFoundError:
-        raise Problem(f"there is no file {path}; {origin}") from None
+        raise InputError(f"there is no file {path}; {origin}") from None
     except IsADirectoryError:
-        raise Problem(f"expected a CSV file, but {path} is a folder; {origin}") from None
+        raise InputError(f"expected a CSV file, but {path} is a folder; {origin}") from None
     lines = parse_lines(text, path)
     if not lines:
-        raise Problem(f"{path} is empty; expected a header row with {', '.join(required)}; {origin}")
+        raise InputError(f"{path} is empty; expected a header row with {', '.join(required)}; {origin}")
     columns = [name.strip() for name in lines[0][1]]
     missing = [name for name in required if name not in columns]
     if missing:
-        raise Problem(
+        raise InputError(
             f"{path} has no column {', '.join(missing)}: expected {', '.join(required)} in its first row, "
             f"but got {', '.join(columns)[:200]}; {origin}"
         )
     for number, fields in lines[1:]:
         if len(fields) != len(columns):
-            raise Problem(f"{path}:{number} has {len(fields)} fields, but its first row names {len(columns)} columns")
+            raise InputError(
+                f"{path}:{number} has {len(fields)} fields, but its first row names {len(columns)} columns"
+            )
     return Table(columns, [dict(zip(columns, fields, strict=True)) for _, fields in lines[1:]])
 
 
@@ -65,14 +67,14 @@ def parse_lines(text: str, path: Path) -> list[tuple[int, list[str]]]:
     """The fields of every row that is not blank, with the line's number.
 
     Raises:
-        Problem: a quote that is not closed, a zero byte, or a field beyond all measure.
+        InputError: a quote that is not closed, a zero byte, or a field beyond all measure.
     """
     before = csv.field_size_limit(MAX_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         return [(reader.line_num, fields) for fields in reader if fields]
     except csv.Error as error:
-        raise Problem(f"{path}:{reader.line_num} cannot be read as CSV: {error}") from None
+        raise InputError(f"{path}:{reader.line_num} cannot be read as CSV: {error}") from None
     finally:
         csv.field_size_limit(before)
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from v2a.youtube8m.tables import Problem, read_table
+from v2a.youtube8m.tables import InputError, read_table
 
 COLUMNS = ("Index", "KnowledgeGraphId", "Name")
 _ORIGIN = "it is the dataset's vocabulary.csv, from the download page of YouTube-8M"
@@ -31,21 +31,21 @@ class Vocabulary:
         """The index of a label given by name (in any case), index, or knowledge-graph id.
 
         Raises:
-            Problem: there is none, or several have that name; names the nearest.
+            InputError: there is none, or several have that name; names the nearest.
         """
         word = word.strip()
         found = self._indices.get(word.casefold(), [])
         if len(found) == 1:
             return found[0]
         if len(found) > 1:
-            raise Problem(f"several labels are called {word!r}; give an index: {', '.join(map(str, found))}")
+            raise InputError(f"several labels are called {word!r}; give an index: {', '.join(map(str, found))}")
         if word in self._graph_ids:
             return self._graph_ids[word]
         if word.isascii() and word.isdecimal():
             if int(word) in self._names:
                 return int(word)
-            raise Problem(f"expected a label's index of 0 to {max(self._names)}, but got {word}")
-        raise Problem(f"there is no label {word!r}; {self._hint(word)}")
+            raise InputError(f"expected a label's index of 0 to {max(self._names)}, but got {word}")
+        raise InputError(f"there is no label {word!r}; {self._hint(word)}")
 
     def _hint(self, word: str) -> str:
         if word.startswith("/"):
@@ -62,20 +62,20 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Read vocabulary.csv.
 
     Raises:
-        Problem: no such file, other columns, an index that is no number or comes twice.
+        InputError: no such file, other columns, an index that is no number or comes twice.
     """
     names: dict[int, str] = {}
     graph_ids: dict[str, int] = {}
     for number, row in enumerate(read_table(path, COLUMNS, _ORIGIN).rows, 2):
         text = row["Index"].strip()
         if not (text.isascii() and text.isdecimal()) or int(text) in names:
-            raise Problem(
+            raise InputError(
                 f"{path}: row {number} has Index {text!r}, but expected a number that no other row has; {_ORIGIN}"
             )
         names[int(text)] = " ".join(row["Name"].split())
         graph_ids[row["KnowledgeGraphId"].strip()] = int(text)
     if not names:
-        raise Problem(f"{path} has no labels; {_ORIGIN}")
+        raise InputError(f"{path} has no labels; {_ORIGIN}")
     graph_ids.pop("", None)
     return Vocabulary(names, graph_ids)
 
@@ -84,6 +84,6 @@ def find_all(vocabulary: Vocabulary, words: Iterable[str]) -> dict[int, None]:
     """The indices of several labels, in their order, each once.
 
     Raises:
-        Problem: as `Vocabulary.find`.
+        InputError: as `Vocabulary.find`.
     """
     return {vocabulary.find(word): None for word in words}

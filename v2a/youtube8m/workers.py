@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_parallel(
-    items: Iterable[T], work: Callable[[T], R], count: int, stop: threading.Event
-) -> Iterator[tuple[T, R]]:
+def in_parallel(items: Iterable[T], work: Callable[[T], R], count: int, stop: threading.Event) -> Iterator[tuple[T, R]]:
     """Give each item's result as it comes; when the iteration ends, however it does, `stop` is set.
 
     The threads are daemons: a download that hangs does not keep a process that was told to stop.
@@ -32,13 +31,13 @@ def in_parallel(
 
     def take() -> list[T]:
         with lock:
-            return [] if stop.is_set() else [item for item, _ in zip(source, "1", strict=False)]
+            return [] if stop.is_set() else list(itertools.islice(source, 1))
 
     def serve() -> None:
         try:
             while found := take():
                 results.put((found[0], work(found[0])))
-        except BaseException as error:  # noqa: BLE001 (it is raised in the caller's thread)
+        except BaseException as error:
             results.put(error)
         finally:
             results.put(None)

@@ -1,1 +1,2 @@
-def add_parser(s): pass
+def add_parser(s):
+    pass
