@@ -100,10 +100,13 @@ def submitit_parameters(spec: JobSpec) -> dict[str, object]:
     return parameters
 
 
-def local_command(spec: JobSpec, python: str) -> list[str]:
-    """The same job as processes of this machine: `horovodrun` when there are several ranks."""
-    worker = [python, "-m", "hpc.worker", "--run-dir", str(spec.run_dir), f"stage={spec.stage}", *spec.overrides]
-    if spec.world_size == 1:
+def local_command(spec: JobSpec, python: str, shares_tasks: bool = False) -> list[str]:
+    """The same job as processes of this machine: `horovodrun` when several ranks train, plain processes when they share tasks."""
+    worker = [python, "-m", "hpc.worker", "--run-dir", str(spec.run_dir)]
+    several = spec.world_size > 1
+    worker += ["--processes", str(spec.world_size)] if several and shares_tasks else []
+    worker += [f"stage={spec.stage}", *spec.overrides]
+    if shares_tasks or not several:
         return worker
     launcher = [
         python,

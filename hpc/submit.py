@@ -16,7 +16,7 @@ from hpc.job import JobError, JobSpec, local_command, parse_minutes, submitit_pa
 from hpc.slurm_query import Partition, SlurmError, is_configured, job_state, partitions
 from hpc.worker import run, split_stage
 from v2a.config import ConfigError
-from v2a.stages import load_config, stage_names, stage_summary
+from v2a.stages import load_config, shares_tasks, stage_names, stage_summary
 
 _EXAMPLES = """\
 examples:
@@ -195,11 +195,12 @@ def _print_new(path: Path, shown: int) -> int:
 
 
 def _run_locally(spec: JobSpec, options: argparse.Namespace) -> int:
-    command = local_command(spec, sys.executable)
+    shared = shares_tasks(spec.stage)
+    command = local_command(spec, sys.executable, shared)
     if options.dry_run:
         print(f"would run on this machine: {shlex.join(command)}")
         return 0
-    if spec.world_size > 1 and importlib.util.find_spec("horovod") is None:
+    if spec.world_size > 1 and not shared and importlib.util.find_spec("horovod") is None:
         raise JobError(
             f"{spec.world_size} ranks need Horovod, which is not installed; build it with: python -m hpc.build_horovod"
         )

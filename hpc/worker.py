@@ -10,14 +10,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hpc.stop import StopSignals
 from hpc.world import World, read_world
 from v2a.comm import Comm, LocalComm
-from v2a.stages import Context, load_config, run_stage
+from v2a.stages import Context, load_config, run_stage, shares_tasks
+from v2a.tasks import SerialTasks, Tasks, local_tasks
 
 _MIN_FREE_BYTES = 1 << 30
 STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
@@ -33,7 +33,11 @@ class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
 
 
 def run(
-    stage: str, overrides: Sequence[str], run_dir: Path, shared_timeout_s: float = SHARED_TIMEOUT_S
+    stage: str,
+    overrides: Sequence[str],
+    run_dir: Path,
+    shared_timeout_s: float = SHARED_TIMEOUT_S,
+    processes: int = 0,
 ) -> dict[str, float]:
     """Run one rank of a stage, from the preflight to its last metric.
 
@@ -42,6 +46,7 @@ def run(
         overrides: its "key=value" settings.
         run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it.
         shared_timeout_s: how long the nodes may take to see each other's files in the folder above `run_dir`.
+        processes: for a stage that shares out tasks, and without a launcher: local processes; 0 for this one alone.
 
     Returns:
         The stage's final metrics.
@@ -56,18 +61,19 @@ def run(
     _limit_threads(world)
     _preflight(world, run_dir, shared_timeout_s)
     run_dir.mkdir(parents=True, exist_ok=True)
-    comm, close = _connect(world)
-    print(f"rank {comm.rank} of {comm.size} on {world.host} ({world.source})", flush=True)
-    recorder = _Recorder(run_dir, comm, stage, overrides)
+    comm, tasks, close = _share(world, processes) if shares_tasks(stage) else _connect(world)
+    print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
+    recorder = _Recorder(run_dir, world, stage, overrides)
     try:
         with StopSignals() as stop:
-            metrics = run_stage(stage, config, Context(comm, run_dir, recorder.report, stop.requested))
+            metrics = run_stage(stage, config, Context(comm, tasks, run_dir, recorder.report, stop.requested))
     finally:
         recorder.close()
     if metrics.get("stopped"):
-        raise Stopped(f"asked to stop (USR2 or TERM) after step {metrics['step']:g}; the run is not finished")
-    if comm.rank == 0:
-        _write_json(run_dir / "result.json", {"stage": stage, "world_size": comm.size, **metrics})
+        after = f" after step {metrics['step']:g}" if "step" in metrics else ""
+        raise Stopped(f"asked to stop (USR2 or TERM){after}; the run is not finished")
+    if world.rank == 0:
+        _write_json(run_dir / "result.json", {"stage": stage, "world_size": world.size, **metrics})
         print(f"finished: {json.dumps(metrics)}", flush=True)
     comm.barrier()
     close()
@@ -92,28 +98,47 @@ def _preflight(world: World, run_dir: Path, shared_timeout_s: float) -> None:
         raise PreflightFailed(f"{world.host} is not fit to train: {'; '.join(f.sentence for f in failed)}")
 
 
-def _connect(world: World) -> tuple[Comm, Any]:
+_Joined = tuple[Comm, Tasks, Callable[[], None]]  # the last one leaves
+
+
+def _connect(world: World) -> _Joined:
+    """Join the ranks that train together."""
     if world.size == 1:
-        return LocalComm(), lambda: None
+        return LocalComm(), SerialTasks(), lambda: None
     from hpc.horovod_comm import HorovodComm
 
     comm = HorovodComm()
-    if (comm.rank, comm.size) != (world.rank, world.size):
+    _check_layout(world, comm.rank, comm.size, "Horovod")
+    return comm, SerialTasks(), comm.close
+
+
+def _share(world: World, processes: int) -> _Joined:
+    """Join the ranks that share out tasks: MPI is enough for it."""
+    if world.size == 1:
+        return LocalComm(), local_tasks(processes), lambda: None
+    from hpc.mpi_tasks import MpiTasks
+
+    tasks = MpiTasks()
+    _check_layout(world, tasks.rank, tasks.size, "MPI")
+    return LocalComm(), tasks, lambda: None
+
+
+def _check_layout(world: World, rank: int, size: int, who: str) -> None:
+    if (rank, size) != (world.rank, world.size):
         raise RuntimeError(
-            f"{world.source} says rank {world.rank} of {world.size}, but Horovod says {comm.rank} of {comm.size}: the ranks did "
-            "not find each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
+            f"{world.source} says rank {world.rank} of {world.size}, but {who} says {rank} of {size}: the ranks did not find "
+            "each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
         )
-    return comm, comm.close
 
 
 class _Recorder:
     """Rank 0's record of a run: the config at its start, one line of metrics per report, progress on the terminal."""
 
-    def __init__(self, run_dir: Path, comm: Comm, stage: str, overrides: Sequence[str]) -> None:
+    def __init__(self, run_dir: Path, world: World, stage: str, overrides: Sequence[str]) -> None:
         self._file = None
         self._start, self._shown = time.monotonic(), 0.0
-        if comm.rank == 0:
-            record = {"stage": stage, "overrides": list(overrides), "world_size": comm.size}
+        if world.rank == 0:
+            record = {"stage": stage, "overrides": list(overrides), "world_size": world.size}
             _write_json(run_dir / "config.json", record)
             self._file = (run_dir / "metrics.jsonl").open("w")
 
@@ -157,6 +182,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds for nodes to see each other's files",
     )
+    top.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="without a launcher: N local processes share out the tasks",
+    )
     top.add_argument("settings", nargs="+", metavar="key=value", help="stage=NAME and the stage's settings")
     return top
 
@@ -183,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_intermixed_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
-        run(stage, overrides, options.run_dir, options.shared_timeout)
+        run(stage, overrides, options.run_dir, options.shared_timeout, options.processes)
     except (ValueError, PreflightFailed) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeVar, get_type_hints
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 T = TypeVar("T")
@@ -17,10 +17,11 @@ class ConfigError(ValueError):
 
 
 def build_config(schema: type[T], overrides: Iterable[str]) -> T:
-    """The schema's defaults with overrides applied and validated.
+    """The schema's defaults, then those of its preset, then the overrides; validated.
 
     Args:
-        schema: a dataclass; its `__post_init__` raises `ValueError` for values out of range.
+        schema: a dataclass; its `__post_init__` raises `ValueError` for values out of range. With a field `preset` it has a
+            `PRESETS` too: for each name, "key=value" settings.
         overrides: "key=value" or "group.key=value". The value is taken as it stands, spaces, brackets, quotes, "=" and "$"
             included, and converted to the field's type.
 
@@ -28,8 +29,10 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
         ConfigError: no "=", an unknown key (names the nearest), a value of the wrong type or out of range.
     """
     config = OmegaConf.structured(schema)
+    _unfreeze(config)
     known = dict(_leaves(schema))
-    for override in overrides:
+    overrides = list(overrides)
+    for override in [*_preset(schema, overrides), *overrides]:
         key, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"expected key=value, but got {override!r}")
@@ -46,6 +49,22 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return built
+
+
+def _unfreeze(config: DictConfig) -> None:
+    """Let settings reach a group that is a frozen dataclass."""
+    OmegaConf.set_readonly(config, False)
+    for node in config.values():
+        if isinstance(node, DictConfig):
+            _unfreeze(node)
+
+
+def _preset(schema: Any, overrides: Iterable[str]) -> Iterable[str]:
+    presets: dict[str, tuple[str, ...]] = getattr(schema, "PRESETS", {})
+    chosen = [override.partition("=")[2] for override in overrides if override.startswith("preset=")]
+    if not presets or not chosen:
+        return ()
+    return presets[choose("preset", chosen[-1], presets)]
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:

@@ -12,14 +12,23 @@ from v2a.config import build_config, choose, describe
 
 if TYPE_CHECKING:
     from v2a.comm import Comm
+    from v2a.tasks import Tasks
 
-# Stage -> module with its config dataclass (torch-free), module with its `run`, what it does.
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where a stage is: `<package>.config` has its torch-free `Config`, `<package>.stage` its `run`."""
+
+    package: str
+    summary: str
+    shares_tasks: bool = False
+
+
 _STAGES = {
-    "selftest": (
-        "v2a.selftest.config",
-        "v2a.selftest.stage",
-        "trains a small 3D network on made-up clips: does this cluster train?",
+    "prepare": _Stage(
+        "v2a.prepare", "videos of any kind to verified shards of clips, shared out video by video", shares_tasks=True
     ),
+    "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }
 
 
@@ -28,13 +37,15 @@ class Context:
     """What a launcher gives to a stage.
 
     Attributes:
-        comm: the ranks.
+        comm: the ranks that train together; a single one for a stage that shares out tasks.
+        tasks: how a stage that shares out tasks runs them.
         out: the run's folder; it exists.
         report: called with the step and metrics, on every rank; the launcher decides what becomes of them.
         should_stop: asked at step boundaries; the stage makes all ranks agree before it stops.
     """
 
     comm: Comm
+    tasks: Tasks
     out: Path
     report: Callable[[int, Mapping[str, float]], None]
     should_stop: Callable[[], bool]
@@ -45,10 +56,15 @@ def stage_names() -> list[str]:
     return list(_STAGES)
 
 
+def shares_tasks(name: str) -> bool:
+    """Whether the stage shares out independent tasks (`Context.tasks`) instead of training (`Context.comm`)."""
+    return _stage(name).shares_tasks
+
+
 def stage_summary(name: str) -> str:
     """What a stage does, and its config keys with their defaults."""
-    config_module, _, summary = _STAGES[choose("stage", name, _STAGES)]
-    return f"{summary}\n{describe(importlib.import_module(config_module).Config)}"
+    stage = _stage(name)
+    return f"{stage.summary}\n{describe(_config(stage))}"
 
 
 def load_config(name: str, overrides: Iterable[str]) -> Any:
@@ -57,12 +73,19 @@ def load_config(name: str, overrides: Iterable[str]) -> Any:
     Raises:
         v2a.config.ConfigError: an unknown stage or key, or a bad value.
     """
-    config_module = _STAGES[choose("stage", name, _STAGES)][0]
-    return build_config(importlib.import_module(config_module).Config, overrides)
+    return build_config(_config(_stage(name)), overrides)
 
 
 def run_stage(name: str, config: Any, context: Context) -> dict[str, float]:
     """Run a stage to its end, or until `should_stop`; its final metrics, equal on all ranks."""
-    stage_module = _STAGES[choose("stage", name, _STAGES)][1]
-    metrics: dict[str, float] = importlib.import_module(stage_module).run(config, context)
+    module = importlib.import_module(f"{_stage(name).package}.stage")
+    metrics: dict[str, float] = module.run(config, context)
     return metrics
+
+
+def _stage(name: str) -> _Stage:
+    return _STAGES[choose("stage", name, _STAGES)]
+
+
+def _config(stage: _Stage) -> Any:
+    return importlib.import_module(f"{stage.package}.config").Config

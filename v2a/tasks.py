@@ -129,6 +129,15 @@ class _SerialLink:
         self._job.show(len(self._tasks) - self.left, len(self._tasks), self.counts)
 
 
+def local_tasks(workers: int) -> Tasks:
+    """Tasks in `workers` processes of this machine; 0: in this process."""
+    if workers == 0:
+        return SerialTasks()
+    from v2a.processes import ProcessTasks
+
+    return ProcessTasks(workers)
+
+
 def add_counts(totals: Counts, more: Counts) -> None:
     """Add to totals, name by name."""
     for name, amount in more.items():

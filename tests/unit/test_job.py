@@ -113,6 +113,13 @@ def test_several_ranks_are_launched_by_horovod():
     assert command == [*launcher, *local_command(_spec(), "python")]
 
 
+def test_ranks_that_share_tasks_are_plain_processes():
+    command = local_command(_spec(nodes=2, ranks_per_node=3), "python", shares_tasks=True)
+    worker = ["python", "-m", "hpc.worker", "--run-dir", str(_RUN)]
+    assert command == [*worker, "--processes", "6", "stage=selftest", "steps=5"]
+    assert local_command(_spec(), "python", shares_tasks=True) == local_command(_spec(), "python")
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_every_name_stays_one_argument(ranks: int, hostile_name: str):
     spec = _spec(run_dir=Path("/runs", hostile_name), overrides=(f"videos={hostile_name}",), ranks_per_node=ranks)

@@ -12,10 +12,11 @@ from v2a.selftest.clips import FRAMES, HEIGHT, WIDTH, make_clips
 from v2a.selftest.config import Config
 from v2a.selftest.stage import LoudnessNet, run
 from v2a.stages import Context, load_config, run_stage
+from v2a.tasks import SerialTasks
 
 
 def _context(folder: Path, comm: LocalComm | None = None) -> Context:
-    return Context(comm or LocalComm(), folder, lambda step, metrics: None, lambda: False)
+    return Context(comm or LocalComm(), SerialTasks(), folder, lambda step, metrics: None, lambda: False)
 
 
 def test_clips_have_their_shapes_and_ranges():

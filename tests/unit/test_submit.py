@@ -57,7 +57,7 @@ def test_slurm_is_insisted_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("arguments", "message"),
     [
         (["stage=selftset"], "there is no stage 'selftset'; did you mean selftest?"),
-        (["steps=5"], "expected exactly one stage=NAME, but got 0; the stages are selftest"),
+        (["steps=5"], "expected exactly one stage=NAME, but got 0; the stages are prepare, selftest"),
         (["stage=selftest", "stage=selftest"], "expected exactly one stage=NAME, but got 2"),
         (["stage=selftest", "stepz=5"], "there is no key 'stepz'; did you mean steps?"),
         (["stage=selftest", "steps=many"], "expected steps=<int>, but got 'many'"),
@@ -120,7 +120,7 @@ def test_the_same_settings_have_the_same_folder(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_local_runs_exit_status_is_passed_on(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(submit, "local_command", lambda spec, python: ["bash", "-c", f"exit {status}"])
+    monkeypatch.setattr(submit, "local_command", lambda spec, python, shares_tasks: ["bash", "-c", f"exit {status}"])
     assert _run("--cluster", "local", "stage=selftest", runs=tmp_path / "my runs") == status
     assert [folder.name[:9] for folder in (tmp_path / "my runs").iterdir()] == ["selftest-"]
 

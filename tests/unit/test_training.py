@@ -9,6 +9,7 @@ from torch import nn
 
 from v2a.comm import Comm, LocalComm
 from v2a.stages import Context
+from v2a.tasks import SerialTasks
 from v2a.training import Task, broadcast_parameters, ranks_agree, train
 
 
@@ -21,7 +22,9 @@ class _Log:
 
 
 def _context(comm: Comm | None = None, should_stop: object = None, report: object = None) -> Context:
-    return Context(comm or LocalComm(), Path("/nowhere"), report or _Log(), should_stop or (lambda: False))  # type: ignore[arg-type]
+    return Context(
+        comm or LocalComm(), SerialTasks(), Path("/nowhere"), report or _Log(), should_stop or (lambda: False)
+    )  # type: ignore[arg-type]
 
 
 def _task(loss: object = None) -> tuple[Task, torch.optim.Optimizer]:

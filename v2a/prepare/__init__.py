@@ -1,0 +1,1 @@
+"""Stage `prepare`: videos of any kind to verified shards of clips."""

@@ -1,0 +1,160 @@
+"""Config of the prepare stage; imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from v2a.config import choose
+from v2a.geometry import Geometry
+
+READERS = ("auto", "ffmpeg", "pyav")
+FITS = ("stretch", "crop", "pad")
+
+
+@dataclass
+class Keep:
+    """Which clips are kept.
+
+    Attributes:
+        short: a video shorter than one segment: "pad" repeats its last frame, with silence, and counts its real frames;
+            "drop" lists it as a failure.
+        min_fill: the remainder after the last whole segment is kept, padded likewise, when at least this part of a segment
+            is real; 1 keeps whole segments only.
+        silent: videos without any sound stream: "keep" (stage 1 needs no sound) or "drop".
+        min_level_db: clips whose sound is quieter are left out, dB of full scale (RMS); -inf keeps all.
+        min_motion: clips whose picture moves less are left out: mean absolute difference of neighbouring frames, 0 to 255.
+    """
+
+    short: str = "pad"
+    min_fill: float = 0.9
+    silent: str = "keep"
+    min_level_db: float = float("-inf")
+    min_motion: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what keeps nothing."""
+        choose("keep.short", self.short, ("pad", "drop"))
+        choose("keep.silent", self.silent, ("keep", "drop"))
+        if not 0 <= self.min_fill <= 1:
+            raise ValueError(f"expected keep.min_fill from 0 to 1, but got {self.min_fill:g}")
+        if not self.min_level_db <= 0:
+            raise ValueError(f"expected keep.min_level_db of 0 dB of full scale or less, but got {self.min_level_db:g}")
+        if not 0 <= self.min_motion <= 255:
+            raise ValueError(f"expected keep.min_motion from 0 to 255, but got {self.min_motion:g}")
+
+
+@dataclass
+class Split:
+    """Parts of the videos, not of the clips, that are held out.
+
+    Attributes:
+        validation: part for validation.
+        test: part for the final test.
+        group: a regular expression searched in the file's name: videos whose match is the same stay in one split
+            ("cuts of one recording"); its first group counts when it has one. Empty: by content.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse parts that leave nothing to train on."""
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise ValueError(
+                "expected split.validation and split.test of at least 0 and under 1 together, "
+                f"but got {self.validation:g} and {self.test:g}"
+            )
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise ValueError(f"expected a regular expression in split.group, but got {self.group!r}: {error}") from None
+
+
+@dataclass
+class Limit:
+    """What one video may cost.
+
+    Attributes:
+        minutes: of reading it.
+        stall_s: without any new frame, s.
+        gigabytes: size of its file.
+        megapixels: of its frames.
+        gap_s: a longer jump of its time stamps ends it there.
+    """
+
+    minutes: float = 240.0
+    stall_s: float = 60.0
+    gigabytes: float = 64.0
+    megapixels: float = 67.2  # 8192 x 8192
+    gap_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that let nothing through."""
+        for name in ("minutes", "stall_s", "gigabytes", "megapixels", "gap_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"expected limit.{name} above 0, but got {getattr(self, name):g}")
+
+
+@dataclass
+class Config:
+    """What to prepare, and as what.
+
+    Attributes:
+        videos: a folder (with all below it), a text file with one path a line, or a CSV with path,start_s,end_s,label.
+        out: folder of the shards.
+        preset: "paper" (256x144, 10 frames/s, 10 s, 16 kHz) or "tiny" (64x36, 2 s, 8 kHz: trains on a CPU in under a minute).
+        geometry: size and rates of a clip.
+        reader: "ffmpeg", "pyav", or "auto" for the faster one.
+        fit: how another shape becomes the clip's: "stretch" (the paper), "crop" or "pad".
+        threads: of each decoder.
+        clips_per_shard: clips in one file.
+        compression: of the frames: see `python -m v2a.shards --help`.
+        retry_failures: try again what failed before.
+    """
+
+    PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "paper": (),
+        "tiny": (
+            "geometry.width=64",
+            "geometry.height=36",
+            "geometry.segment_s=2",
+            "geometry.sample_rate=8000",
+        ),
+    }
+
+    videos: str = ""
+    out: str = "data/clips"
+    preset: str = "paper"
+    geometry: Geometry = field(default_factory=Geometry)
+    reader: str = "auto"
+    fit: str = "stretch"
+    threads: int = 1
+    clips_per_shard: int = 100
+    compression: str = "none"
+    retry_failures: bool = False
+    keep: Keep = field(default_factory=Keep)
+    split: Split = field(default_factory=Split)
+    limit: Limit = field(default_factory=Limit)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be prepared."""
+        choose("preset", self.preset, self.PRESETS)
+        choose("reader", self.reader, READERS)
+        choose("fit", self.fit, FITS)
+        for name in ("threads", "clips_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1, but got {name}={getattr(self, name)}")
+        if not self.out:
+            raise ValueError("expected a folder for the shards, but got out=; try out=data/clips")
+
+    def identity(self) -> dict[str, object]:
+        """What every clip of one dataset folder must have in common, as plain values."""
+        return {
+            "geometry": self.geometry.as_dict(),
+            "fit": self.fit,
+            "keep": {name: value if value != float("-inf") else "-inf" for name, value in vars(self.keep).items()},
+            "group": self.split.group,
+        }

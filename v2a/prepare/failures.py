@@ -1,0 +1,67 @@
+"""`failures.jsonl`: one line for each input that gave no clip, with a reason that a person understands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "failures.jsonl"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that gave no clip.
+
+    Attributes:
+        source: the input's path.
+        span: the part that was asked for, "" for all of it.
+        kind: a short stable word, for counting: "not-media", "no-video", "damaged", "duplicate", "filtered", "missing", ….
+        reason: why, in a sentence.
+        bytes, mtime_ns: of the file when it was tried, to know when to try again; 0 when it is not there.
+    """
+
+    source: str
+    span: str
+    kind: str
+    reason: str
+    bytes: int = 0
+    mtime_ns: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which input it is."""
+        return self.source, self.span
+
+
+def append_failure(path: Path, failure: Failure) -> None:
+    """Add a line and wait for the disk. Only one process appends to a file."""
+    with path.open("ab") as file:
+        file.write(json.dumps(asdict(failure)).encode("ascii") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_failures(path: Path) -> list[Failure]:
+    """All whole lines; a last one that a killed process left unfinished is no line. None when there is no file."""
+    failures = []
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+        try:
+            failures.append(Failure(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return failures
+
+
+def write_failures(path: Path, failures: Iterable[Failure]) -> None:
+    """The file anew, each input once (its last line counts), in the order of their names."""
+    latest = {failure.key: failure for failure in failures}
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("wb") as file:
+        for key in sorted(latest):
+            file.write(json.dumps(asdict(latest[key])).encode("ascii") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)

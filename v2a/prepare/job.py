@@ -1,0 +1,121 @@
+"""The prepare stage as a job of independent tasks, one for each video."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from v2a.config import ConfigError
+from v2a.prepare.config import Config
+from v2a.prepare.crash import collect_crashes
+from v2a.prepare.failures import Failure, append_failure
+from v2a.prepare.folder import Folder
+from v2a.prepare.inputs import Inputs, find_inputs
+from v2a.prepare.plan import Plan, VideoTask, make_plan
+from v2a.prepare.progress import Progress
+from v2a.prepare.work import work
+from v2a.shards.errors import DiskFull, ShardError
+from v2a.shards.manifest import Manifest, write_manifest
+from v2a.shards.splits import Splits
+from v2a.tasks import Counts, Link
+
+
+class PrepareJob:
+    """Plans, works and finishes; see `v2a.tasks.Job`. Only its config travels to the workers.
+
+    Args:
+        config: validated.
+        progress: where the process that leads shows how far it is.
+    """
+
+    def __init__(self, config: Config, progress: Progress | None = None) -> None:
+        self.config = config
+        self._progress = progress or Progress()
+        self._folder = Folder(Path(config.out))
+        self._inputs, self._plan = Inputs(), Plan()
+
+    def __reduce__(self) -> tuple[type[PrepareJob], tuple[Config]]:
+        return PrepareJob, (self.config,)
+
+    def plan(self) -> Sequence[VideoTask]:
+        """Find the inputs, see what is done, leave out copies.
+
+        Raises:
+            ConfigError: no videos, a folder of other settings, or a damaged shard in it.
+            v2a.prepare.folder.FolderBusy: another prepare is at work there.
+            DiskFull: not even one shard would fit.
+        """
+        self._inputs = find_inputs(self.config.videos)
+        folder = self._folder
+        folder.acquire()
+        folder.check_settings(self.config.identity())
+        self._progress.say_cleaned(folder.clean())
+        _check_room(self.config)
+        before = folder.failures() + collect_crashes(folder.state)
+        try:
+            done = folder.done()
+        except ShardError as error:
+            raise ConfigError(f"{error}. Move that file away and start again: its videos are prepared anew") from error
+        self._plan = make_plan(self._inputs.videos, done, before, self.config.retry_failures)
+        failures = before + self._plan.failures + [_refused(*entry) for entry in self._inputs.refused]
+        folder.write_failures([failure for failure in failures if failure.key not in done.videos])
+        self._progress.begin(self._inputs, self._plan)
+        return self._plan.tasks
+
+    def work(self, link: Link) -> None:
+        """One worker."""
+        work(self.config, link)
+
+    def show(self, done: int, total: int, counts: Counts) -> None:
+        """Progress."""
+        self._progress.show(done, total, counts)
+
+    def lost(self, task: VideoTask, reason: str) -> None:
+        """A video that ended its process twice is a failure."""
+        failure = Failure(task.video.path, task.video.span, "crash", reason, task.bytes, task.mtime_ns)
+        append_failure(self._folder.state / "failures-leader.jsonl", failure)
+
+    def finish(self, counts: Counts, stopped: bool) -> Counts:
+        """Put the failures together, write the manifest, say what came of it."""
+        done = self._folder.done().videos
+        failures = {failure.key: failure for failure in self._folder.failures() if failure.key not in done}
+        self._folder.write_failures(list(failures.values()))
+        manifest = self._manifest()
+        kinds = Counter(failure.kind for failure in failures.values())
+        self._progress.end(self._folder.path, manifest, kinds, stopped)
+        return {
+            "clips": manifest.total.clips,
+            "videos": manifest.total.videos,
+            "seconds": manifest.total.seconds,
+            "failures": len(failures),
+            "source_frames": counts.get("source_frames", 0.0),
+            "stopped": float(stopped),
+        }
+
+    def close(self) -> None:
+        """Let others into the folder."""
+        self._progress.close()
+        self._folder.release()
+
+    def _manifest(self) -> Manifest:
+        split = self.config.split
+        splits = Splits(validation=split.validation, test=split.test)
+        return write_manifest(self._folder.path, self.config.geometry, self.config.identity(), splits)
+
+
+def _refused(source: str, reason: str) -> Failure:
+    return Failure(source, "", "input", reason)
+
+
+def _check_room(config: Config) -> None:
+    """What no clip fits on is said before the work."""
+    geometry = config.geometry
+    needed = geometry.frames * geometry.frame_bytes + 2 * geometry.samples + (1 << 20)
+    status = os.statvfs(config.out)
+    free = status.f_bavail * status.f_frsize
+    if free < needed:
+        raise DiskFull(
+            f"{config.out} has {free / 1e6:.0f} MB free, but one clip takes {needed / 1e6:.0f} MB; make room"
+        )
