@@ -24,31 +24,32 @@ class ChunkReader:
     Args:
         path: the shard, for messages and to read around HDF5.
         data: the open dataset.
-        sums: `[N, chunks]`, checksums of the chunks' stored bytes.
+        table: `[N, chunks, 3]`: offset in the file, stored bytes and their checksum of each chunk.
         direct: the stored bytes are the values, so that HDF5 is not needed to read them.
 
     Attributes:
         shape, dtype: of the dataset.
         direct: as given.
+        table: as given.
         step: length of a chunk along L.
         per_clip: chunks of a clip.
+
+    Raises:
+        ValueError: the table does not fit the dataset.
     """
 
-    def __init__(self, path: Path, data: h5py.Dataset, sums: npt.NDArray[np.uint64], *, direct: bool) -> None:
+    def __init__(self, path: Path, data: h5py.Dataset, table: npt.NDArray[np.uint64], *, direct: bool) -> None:
         self.path = path
         self.shape: tuple[int, ...] = data.shape
         self.dtype = data.dtype
         self.direct = direct
+        self.table = table
         self.step = int(data.chunks[1])
         self.per_clip = -(-self.shape[1] // self.step)
         self._data = None if direct else data
-        self._offsets, self._sizes = _places(data, self.shape[0], self.per_clip, self.step)
-        if sums.shape != self._offsets.shape or (self._sizes == 0).any():
-            raise ValueError("some chunks are missing")
-        self._sums = [row.tolist() for row in sums]
-        self._file = -1
-        if not direct:
-            import hdf5plugin  # noqa: F401 - registers Blosc with HDF5
+        self._bytes = self.step * int(np.prod(self.shape[2:])) * self.dtype.itemsize  # of a chunk that is not packed
+        if table.shape != (self.shape[0], self.per_clip, 3) or (direct and (table[..., 1] != self._bytes).any()):
+            raise ValueError("its list of chunks does not fit its clips")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, clip: int, start: int, out: npt.NDArray[Any]) -> None:
@@ -60,37 +61,28 @@ class ChunkReader:
             except (OSError, RuntimeError) as error:
                 raise ShardError(self.path, f"cannot be unpacked ({error})", clip) from error
             return
-        first, last = start // self.step, -(-(start + len(out)) // self.step)
-        whole = out.data.cast("B")
-        item = whole.nbytes // len(out)
-        places, partial = [], []
-        for chunk in range(first, last):
-            begin = chunk * self.step - start
-            if begin >= 0 and begin + self.step <= len(out):
-                places.append(whole[begin * item : (begin + self.step) * item])
-            else:  # a part of a chunk is wanted, but its checksum needs all of it
-                scratch = np.empty((self.step, *self.shape[2:]), self.dtype)
-                places.append(scratch.data.cast("B"))
-                partial.append((begin, scratch))
-        self._fill(clip, first, places)
-        for begin, scratch in partial:
-            low, high = max(begin, 0), min(begin + self.step, len(out))
-            out[low:high] = scratch[low - begin : high - begin]
+        stop = start + len(out)
+        begin, end = -(-start // self.step), stop // self.step  # chunks that are wanted whole
+        if end > begin:
+            whole = out[begin * self.step - start : end * self.step - start]
+            self._fill(clip, begin, whole.data.cast("B"), [self._bytes] * (end - begin))
+        for chunk in {start // self.step, (stop - 1) // self.step}.difference(range(begin, end)):
+            # A part of a chunk is wanted, but its checksum needs all of it.
+            scratch = np.empty((self.step, *self.shape[2:]), self.dtype)
+            self._fill(clip, chunk, scratch.data.cast("B"), [self._bytes])
+            low, high = max(chunk * self.step, start), min((chunk + 1) * self.step, stop)
+            out[low - start : high - start] = scratch[low - chunk * self.step : high - chunk * self.step]
 
     def check(self, clip: int, first: int = 0, last: int | None = None) -> int:
         """Read chunks `first` to `last` of a clip as they are stored and check them; returns their bytes."""
         last = self.per_clip if last is None else last
-        sizes = self._sizes[clip, first:last].tolist()
-        self._fill(clip, first, [memoryview(bytearray(size)) for size in sizes])
+        sizes = self.table[clip, first:last, 1].tolist()
+        self._fill(clip, first, memoryview(bytearray(sum(sizes))), sizes)
         return sum(sizes)
 
     def stored_bytes(self) -> int:
         """Bytes of all chunks in the file."""
-        return int(self._sizes.sum())
-
-    def places(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Offset in the file and bytes of every chunk, both `[N, chunks]`."""
-        return self._offsets, self._sizes
+        return int(self.table[..., 1].sum())
 
     def close(self) -> None:
         """Close the file."""
@@ -98,46 +90,45 @@ class ChunkReader:
             os.close(self._file)
             self._file = -1
 
-    def _fill(self, clip: int, first: int, places: list[memoryview]) -> None:
-        """Read one chunk after the other into its place, and check them while they are in the cache."""
-        offsets = self._offsets[clip, first : first + len(places)].tolist()
-        sums = self._sums[clip]
-        for begin, end in _runs(offsets, [len(place) for place in places]):
-            self._pread(clip, offsets[begin], places[begin:end])
+    def _fill(self, clip: int, first: int, into: memoryview, sizes: list[int]) -> None:
+        """Read chunks one after the other into one piece of memory, and check them while they are in the cache."""
+        offsets, _, sums = self.table[clip, first : first + len(sizes)].T.tolist()
+        place = 0
+        for begin, end in _runs(offsets, sizes):
+            length = sum(sizes[begin:end])
+            self._pread(clip, offsets[begin], into[place : place + length])
             for number in range(begin, end):
-                if checksum(places[number]) != sums[first + number]:
+                after = place + sizes[number]
+                if checksum(into[place:after]) != sums[number]:
                     raise ShardError(
                         self.path, f"chunk {first + number} does not match its checksum: the file is damaged", clip
                     )
+                place = after
 
-    def _pread(self, clip: int, offset: int, places: list[memoryview]) -> None:
-        wanted = sum(map(len, places))
-        try:
-            done = os.preadv(self._file, places, offset)
-            while done < wanted:  # rarely: a signal, or the end of the file
-                place, skip = _after(places, done)
-                count = os.preadv(self._file, [place[skip:]], offset + done)
-                if not count:
-                    raise ShardError(self.path, "is cut off: bytes are missing at its end", clip)
-                done += count
-        except OSError as error:
-            raise ShardError(self.path, f"cannot be read ({os.strerror(error.errno or 0)})", clip) from error
+    def _pread(self, clip: int, offset: int, into: memoryview) -> None:
+        done = 0
+        while done < len(into):  # once, but for a signal or the end of the file
+            try:
+                count = os.preadv(self._file, [into[done:]], offset + done)
+            except OSError as error:
+                raise ShardError(self.path, f"cannot be read ({os.strerror(error.errno or 0)})", clip) from error
+            if not count:
+                raise ShardError(self.path, "is cut off: bytes are missing at its end", clip)
+            done += count
 
 
-def _places(
-    data: h5py.Dataset, clips: int, per_clip: int, step: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    offsets = np.zeros((clips, per_clip), np.int64)
-    sizes = np.zeros((clips, per_clip), np.int64)
+def chunk_places(data: h5py.Dataset) -> npt.NDArray[np.uint64]:
+    """Offset in the file and stored bytes of every chunk, `[N, chunks, 2]`, as HDF5 knows them; 0 where there is none."""
+    step = data.chunks[1]
+    found = np.zeros((data.shape[0], -(-data.shape[1] // step), 2), np.dtype("<u8"))
 
     def note(info: Any) -> None:
         clip, start = info.chunk_offset[:2]
-        offsets[clip, start // step] = info.byte_offset
-        sizes[clip, start // step] = info.size
+        found[clip, start // step] = info.byte_offset, info.size
 
-    if clips:
+    if data.shape[0]:
         data.id.chunk_iter(note)
-    return offsets, sizes
+    return found
 
 
 def _runs(offsets: list[int], sizes: list[int]) -> Iterator[tuple[int, int]]:
@@ -151,12 +142,3 @@ def _runs(offsets: list[int], sizes: list[int]) -> Iterator[tuple[int, int]]:
         read += size
     if begin < len(offsets):
         yield begin, len(offsets)
-
-
-def _after(places: list[memoryview], done: int) -> tuple[memoryview, int]:
-    """The place in which byte `done` belongs, and where in it."""
-    for place in places:
-        if done < len(place):
-            return place, done
-        done -= len(place)
-    raise IndexError(done)

@@ -21,15 +21,16 @@ class ShardError(ValueError):
         clip: number of the clip within the shard, None when it is not about one clip.
     """
 
-    def __init__(self, path: str | Path, reason: str, clip: int | None = None) -> None:
+    def __init__(self, path: str | Path, reason: str = "", clip: int | None = None) -> None:
         where = f"{os.fspath(path)}, clip {clip}" if clip is not None else os.fspath(path)
-        super().__init__(f"{where}: {reason}")
+        # torch makes the error of a loader's worker anew from its text alone, which then stands in `path`.
+        super().__init__(f"{where}: {reason}" if reason else where)
         self.path = Path(path)
         self.clip = clip
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[ShardError], tuple[Path, str, int | None]]:
-        """Pickled with its parts: it crosses from a loader's worker to the training process."""
+        """Pickled with its parts."""
         return ShardError, (self.path, self.reason, self.clip)
 
 

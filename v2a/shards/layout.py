@@ -4,12 +4,12 @@ A shard is an HDF5 file (format of HDF5 1.10, whose own structures carry checksu
 
     video            uint8  [N, T, H, W, 3]  in chunks of some frames of one clip
     audio            int16  [N, S]           in chunks of some samples of one clip
-    video_checksums  uint64 [N, chunks]      XXH3-64 of each chunk's bytes as they are stored
-    audio_checksums  uint64 [N, chunks]
+    video_chunks     uint64 [N, chunks, 3]   offset in the file, stored bytes, and their XXH3-64, of each chunk
+    audio_chunks     uint64 [N, chunks, 3]
     table            uint8  [bytes]          JSON: rows of the clips, records of the videos
 
 and attributes: format, version, geometry (JSON), compression, table_checksum and chunks_checksum. The last two cover the
-attributes with the table, and the two arrays of checksums; they stand in HDF5's own checksummed structures, so that every
+attributes with the table, and the two lists of chunks; they stand in HDF5's own checksummed structures, so that every
 byte that is read is covered.
 """
 
@@ -32,7 +32,7 @@ SUFFIX = ".h5"
 UNFINISHED = ".h5.tmp"
 COMPRESSIONS = ("none", "lz4", "zstd")
 # Measured (docs/LOG.md, chunks of shards).
-VIDEO_CHUNK_BYTES = 400_000
+VIDEO_CHUNK_BYTES = 200_000
 AUDIO_CHUNK_BYTES = 65_536
 
 
@@ -81,5 +81,5 @@ def table_checksum(attributes: Mapping[str, str | int], table: bytes) -> int:
 
 
 def chunks_checksum(arrays: Iterable[npt.NDArray[np.uint64]]) -> int:
-    """Covers the checksums of the chunks."""
+    """Covers the lists of chunks."""
     return checksum(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))

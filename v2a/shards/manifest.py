@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from v2a.geometry import Geometry
 from v2a.shards.errors import ShardError, disk_error
@@ -16,6 +16,7 @@ from v2a.shards.reader import Shard
 from v2a.shards.records import ClipRow
 from v2a.shards.splits import SPLITS, Splits, split_of
 
+T = TypeVar("T")
 NAME = "dataset.json"
 VERSION = 1
 REBUILD = "build it from the shards: python -m v2a.shards index DIR"
@@ -140,7 +141,7 @@ def count_shards(folder: Path, geometry: Geometry, settings: Mapping[str, Any], 
             entries.append(ShardEntry(path.name, path.stat().st_size, shard.clips, f"{shard.table_checksum:016x}"))
             rows.extend(shard.rows())
     manifest = Manifest(geometry, dict(settings), splits, entries)
-    _count(unique(rows), manifest)
+    _count((row for row, _ in unique((row, None) for row in rows)), manifest)
     for name in SPLITS:
         part = getattr(splits, name, 1.0)
         if part and not manifest.by_split[name].clips:
@@ -157,16 +158,20 @@ def clip_key(row: ClipRow) -> tuple[str, float]:
     return row.content, row.start_s
 
 
-def unique(rows: Iterable[ClipRow]) -> Iterable[ClipRow]:
-    """Without the clips of which an equal one came before: the same file under two names, or a video that was begun twice."""
-    return {clip_key(row): row for row in reversed(list(rows))}.values()
+def unique(rows: Iterable[tuple[ClipRow, T]]) -> list[tuple[ClipRow, T]]:
+    """Rows, each with anything, in the order of their keys and without equal clips: the same file under two names, a video begun twice.
+
+    Of equal ones the first by group, label and source stays, so that neither names nor order of the shards matter.
+    """
+    ordered = sorted(rows, key=lambda item: (*clip_key(item[0]), item[0].group, item[0].label, item[0].source))
+    return [item for k, item in enumerate(ordered) if not k or clip_key(item[0]) != clip_key(ordered[k - 1][0])]
 
 
 def _count(rows: Iterable[ClipRow], manifest: Manifest) -> None:
     videos: dict[int, set[str]] = {}
     for name in SPLITS:
         manifest.by_split[name] = Counts()
-    for row in sorted(rows, key=lambda row: (row.label, clip_key(row))):
+    for row in sorted(rows, key=lambda row: row.label):
         split = split_of(row.group, manifest.splits)
         label = manifest.by_label.setdefault(row.label, Counts())
         for counts in (manifest.total, manifest.by_split[split], label):

@@ -156,20 +156,22 @@ class Shard:
 
     def _open_readers(self) -> None:
         try:
-            sums = {name: self._file[f"{name}_checksums"][:].astype("<u8") for name in ("video", "audio")}
+            tables = {name: self._file[f"{name}_chunks"][:].astype("<u8") for name in ("video", "audio")}
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise _damaged(self.path, error) from error
-        if chunks_checksum(sums.values()) != self._chunks_checksum:
-            raise ShardError(self.path, "its checksums do not match their own checksum: the file is damaged")
+        if chunks_checksum(tables.values()) != self._chunks_checksum:
+            raise ShardError(self.path, "its list of chunks does not match its checksum: the file is damaged")
+        if self.compression != "none":
+            import hdf5plugin  # noqa: F401 - registers Blosc with HDF5
         g = self.geometry
         shapes = {"video": (self.clips, g.frames, g.height, g.width, 3), "audio": (self.clips, g.samples)}
         for name, shape in shapes.items():
             try:
                 data = self._file[name]
-                if data.shape != shape or sums[name].shape[0] != self.clips:
+                if data.shape != shape:
                     raise ValueError(f"{name} has the shape {data.shape} where {shape} is due")
                 direct = self._direct and self.compression == "none"
-                self._readers[name] = ChunkReader(self.path, data, sums[name], direct=direct)
+                self._readers[name] = ChunkReader(self.path, data, tables[name], direct=direct)
             except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
                 raise error if isinstance(error, ShardError) else _damaged(self.path, error) from error
         if all(reader.direct for reader in self._readers.values()):

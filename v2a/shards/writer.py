@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from v2a.geometry import Geometry
+from v2a.shards.chunks import chunk_places
 from v2a.shards.errors import disk_error
 from v2a.shards.layout import (
     COMPRESSIONS,
@@ -168,10 +169,10 @@ class _Unfinished:
         table = encode_table(self.rows, self.videos)
         arrays = []
         for name in ("video", "audio"):
-            per_clip = -(-self._file[name].shape[1] // self._file[name].chunks[1])
-            array = np.array(self._checksums[name], np.dtype("<u8")).reshape(len(self.rows), per_clip)
-            self._file.create_dataset(f"{name}_checksums", data=array)
-            arrays.append(array)
+            places = chunk_places(self._file[name])
+            sums = np.array(self._checksums[name], np.dtype("<u8")).reshape(*places.shape[:2], 1)
+            arrays.append(np.concatenate([places, sums], axis=2))
+            self._file.create_dataset(f"{name}_chunks", data=arrays[-1])
         self._file.create_dataset("table", data=np.frombuffer(table, np.uint8))
         attributes = header(self._geometry, self._compression)
         # Fixed lengths: HDF5 keeps texts of variable length in a heap without checksums.

@@ -1,0 +1,56 @@
+"""The shards that a process has open: opened when first read, a limited number, and never shared with a forked process."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+from v2a.shards.reader import Shard
+
+
+class OpenShards:
+    """Gives shards by their number and keeps the last used ones open.
+
+    Args:
+        paths: of all shards.
+        limit: how many stay open.
+    """
+
+    def __init__(self, paths: Sequence[Path], limit: int = 64) -> None:
+        if limit < 1:
+            raise ValueError(f"expected at least one open file, but got {limit}")
+        self._paths = list(paths)
+        self._limit = limit
+        self._process = os.getpid()
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+
+    def __getitem__(self, number: int) -> Shard:
+        if self._process != os.getpid():  # a forked worker: what its parent opened is the parent's
+            self._process = os.getpid()
+            self._open = OrderedDict()
+        shard = self._open.get(number)
+        if shard is not None:
+            self._open.move_to_end(number)
+            return shard
+        shard = Shard(self._paths[number])
+        self._open[number] = shard
+        if len(self._open) > self._limit:
+            self._open.popitem(last=False)[1].close()
+        return shard
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __getstate__(self) -> tuple[list[Path], int]:
+        """Pickled without open files."""
+        return self._paths, self._limit
+
+    def __setstate__(self, state: tuple[list[Path], int]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close all; they open again when they are read."""
+        while self._open:
+            self._open.popitem()[1].close()
