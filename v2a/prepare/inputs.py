@@ -182,5 +182,8 @@ def _seconds(name: str, text: str) -> float | None:
 
 def _without_repeats(inputs: Inputs) -> Inputs:
     """A line that stands twice is one input, with its first label."""
-    inputs.videos = list({(video.path, video.span): video for video in reversed(inputs.videos)}.values())[::-1]
+    first: dict[tuple[str, str], Input] = {}
+    for video in inputs.videos:
+        first.setdefault((video.path, video.span), video)
+    inputs.videos = list(first.values())
     return inputs
