@@ -1,0 +1,1 @@
+"""Tests of v2a.youtube8m: real records, a real HTTP server, real videos."""
