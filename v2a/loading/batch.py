@@ -1,39 +1,30 @@
-"""A batch in one piece of memory, which a worker process hands over without copying."""
+"""A batch in one piece of memory: used again for a later batch, or shared memory that a worker process hands over uncopied."""
 
 from __future__ import annotations
 
 import math
+import weakref
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import get_worker_info
 
-from v2a.geometry import Geometry
-
 Sample = dict[str, torch.Tensor]
 Batch = dict[str, torch.Tensor]
+_KEPT = 4  # free pieces of memory: a loop holds one or two batches at a time
 
 
 class Samples(list[Sample]):
     """The samples of a batch: views of `batch`, whose tensors have one more dimension in front.
 
-    `batch` has also "skipped", the number of damaged clips that were replaced.
+    `batch` has also "skipped", the number of damaged clips that were replaced; a sample has not.
     """
 
     def __init__(self, batch: Batch) -> None:
-        count = len(batch["clip"])
-        super().__init__({name: whole[i] for name, whole in batch.items() if whole.ndim} for i in range(count))
+        parts = {name: whole.unbind() for name, whole in batch.items() if whole.ndim}
+        super().__init__(dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True))
         self.batch = batch
-
-
-def empty_batch(count: int, geometry: Geometry, frames: int, *, with_audio: bool) -> Samples:
-    """Memory for `count` samples of so many frames; shared memory in a worker process."""
-    batch = {"video": _empty((count, frames, geometry.height, geometry.width, 3), torch.uint8)}
-    if with_audio:
-        batch["audio"] = _empty((count, geometry.samples_until(frames)), torch.int16)
-    for name in ("clip", "start", "frames"):
-        batch[name] = torch.zeros(count, dtype=torch.int64)
-    batch["skipped"] = torch.zeros((), dtype=torch.int64)
-    return Samples(batch)
 
 
 def whole_batch(samples: list[Sample]) -> Batch:
@@ -43,10 +34,43 @@ def whole_batch(samples: list[Sample]) -> Batch:
     return samples.batch
 
 
-def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=dtype)
-    # What a worker returns goes through shared memory; filled there, it is not copied into it.
-    size = math.prod(shape) * dtype.itemsize
-    storage = torch.UntypedStorage._new_shared(size, device="cpu")
-    return torch.empty(0, dtype=dtype).set_(storage, 0, shape)
+class Memory:
+    """Gives tensors, not initialised. In the training process their memory comes back when nothing refers to them any more.
+
+    Fresh memory costs more than filling it: the kernel clears it page by page (docs/LOG.md has the measurement).
+    """
+
+    def __init__(self) -> None:
+        self._free: list[npt.NDArray[np.uint8]] = []
+
+    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """A tensor of this shape and type."""
+        size = math.prod(shape) * dtype.itemsize
+        if not size:
+            return torch.empty(shape, dtype=dtype)
+        if get_worker_info() is not None:
+            # What a worker returns goes through shared memory; filled there, it is not copied into it.
+            storage = torch.UntypedStorage._new_shared(size, device="cpu")  # type: ignore[no-untyped-call]
+            shared: torch.Tensor = torch.empty(0, dtype=dtype).set_(storage)
+            return shared.view(shape)
+        piece = self._take(size)
+        lent = piece[:size]
+        # The tensor and all its views hold `lent`: when it goes, so have they.
+        weakref.finalize(lent, self._give_back, self._free, piece).atexit = False
+        return torch.from_numpy(lent).view(dtype).view(shape)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickled empty."""
+        return {"_free": []}
+
+    def _take(self, size: int) -> npt.NDArray[np.uint8]:
+        fitting = [piece for piece in self._free if size <= piece.nbytes <= 2 * size]
+        if not fitting:
+            return np.empty(size, np.uint8)
+        self._free[:] = [piece for piece in self._free if piece is not fitting[0]]
+        return fitting[0]
+
+    @staticmethod
+    def _give_back(free: list[npt.NDArray[np.uint8]], piece: npt.NDArray[np.uint8]) -> None:
+        free.append(piece)
+        del free[:-_KEPT]

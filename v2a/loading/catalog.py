@@ -78,7 +78,7 @@ def read_catalog(folder: Path, split: str, *, least_frames: int = 1, need_audio:
 
 
 def _rows(manifest: Manifest, paths: list[Path]) -> list[tuple[int, int, ClipRow]]:
-    rows = []
+    rows: list[tuple[int, int, ClipRow]] = []
     for number, (entry, path) in enumerate(zip(manifest.shards, paths, strict=True)):
         with Shard(path) as shard:
             if f"{shard.table_checksum:016x}" != entry.table:

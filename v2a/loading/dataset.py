@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from v2a.loading.batch import Sample, Samples, empty_batch
+from v2a.loading.batch import Memory, Sample, Samples
 from v2a.loading.catalog import read_catalog
 from v2a.loading.opened import OpenShards
-from v2a.loading.order import Draw, crop_start
+from v2a.loading.order import Draw, crop_starts
 from v2a.shards.errors import ShardError
 from v2a.shards.records import ClipRow
 
@@ -35,13 +39,14 @@ class ClipDataset(Dataset[Sample]):
     Args:
         folder: a dataset with its manifest.
         split: "train", "validation", "test", or "all".
-        frames: length of random crops, which lie within the real frames of a clip; clips with fewer are left out. None: whole clips.
+        frames: length of random crops within the real frames of a clip; clips with fewer are left out. None: whole clips.
         seed: of the crops.
         with_audio: read the sound.
         need_audio: leave out clips of videos without sound.
         on_damage: "raise" a `ShardError` that names shard and clip; or "skip": the next sound clip stands in, and `skipped`
             of the batch counts it.
         open_files: shards that a process holds open.
+        threads: clips of a batch that are read at the same time.
 
     Attributes:
         geometry: of the clips.
@@ -61,6 +66,7 @@ class ClipDataset(Dataset[Sample]):
         need_audio: bool = False,
         on_damage: Literal["raise", "skip"] = "raise",
         open_files: int = 64,
+        threads: int = 1,
     ) -> None:
         if on_damage not in ("raise", "skip"):
             raise ValueError(f"expected on_damage raise or skip, but got {on_damage!r}")
@@ -75,6 +81,9 @@ class ClipDataset(Dataset[Sample]):
         self._seed = seed
         self._with_audio = with_audio
         self._on_damage = on_damage
+        self._threads = threads
+        self._pool: dict[int, ThreadPoolExecutor] = {}  # by process
+        self._memory = Memory()
         self._shards = OpenShards(self._catalog.paths, open_files)
 
     def __len__(self) -> int:
@@ -85,12 +94,19 @@ class ClipDataset(Dataset[Sample]):
 
     def __getitems__(self, indices: Sequence[int | tuple[int, int]]) -> Samples:
         """A batch of samples in one piece of memory; DataLoader calls this."""
-        samples = empty_batch(
-            len(indices), self.geometry, self._frames or self.geometry.frames, with_audio=self._with_audio
-        )
-        for place, index in enumerate(indices):
-            self._read(samples, place, self._draw(index))
-        return samples
+        g, frames, count = self.geometry, self._frames or self.geometry.frames, len(indices)
+        video = self._memory.tensor((count, frames, g.height, g.width, 3), torch.uint8)
+        audio = self._memory.tensor((count, g.samples_until(frames) if self._with_audio else 0), torch.int16)
+        draws = [self._draw(index) for index in indices]
+        skipped = self._fill(draws, video.numpy(), audio.numpy())
+        clips = np.array([draw.clip for draw in draws], np.int64)
+        starts = self._starts(draws)
+        batch = {"video": video, "clip": torch.from_numpy(clips), "start": torch.from_numpy(starts)}
+        batch["frames"] = torch.from_numpy(np.minimum(self._catalog.frames[clips] - starts, frames))
+        batch["skipped"] = torch.tensor(skipped)
+        if self._with_audio:
+            batch["audio"] = audio
+        return Samples(batch)
 
     def row(self, clip: int) -> ClipRow:
         """What the table says of a clip."""
@@ -110,32 +126,55 @@ class ClipDataset(Dataset[Sample]):
     def _place(self, clip: int) -> tuple[int, int]:
         return int(self._catalog.shard[clip]), int(self._catalog.row[clip])
 
-    def _read(self, samples: Samples, place: int, draw: Draw) -> None:
-        for attempt in range(len(self)):
-            here = Draw(draw.epoch, (draw.clip + attempt) % len(self))
-            try:
-                self._read_one(samples, place, here)
-                return
-            except ShardError as error:
-                if self._on_damage == "raise" or attempt + 1 >= min(_MOST_DAMAGED, len(self)):
-                    raise
-                _log.warning("left out a damaged clip: %s", error)
-                self.skipped += 1
-                samples.batch["skipped"] += 1
+    def _fill(self, draws: list[Draw], video: npt.NDArray[np.uint8], audio: npt.NDArray[np.int16]) -> int:
+        """Read each draw; a damaged clip's place in `draws` takes the next sound clip. Returns how many were damaged."""
+        starts = self._starts(draws).tolist()
 
-    def _read_one(self, samples: Samples, place: int, draw: Draw) -> None:
-        number, clip = self._place(draw.clip)
-        real = int(self._catalog.frames[draw.clip])
-        batch = samples.batch
-        length = batch["video"].shape[1]
-        start = crop_start(real - length, self._seed, draw) if self._frames else 0
+        def fill(place: int) -> int:
+            for attempt in range(min(_MOST_DAMAGED, len(self))):
+                try:
+                    self._read(draws[place].clip, starts[place], video[place], audio[place])
+                except ShardError as error:
+                    if self._on_damage == "raise":
+                        raise
+                    last = error
+                    _log.warning("left out a damaged clip: %s", error)
+                    draws[place] = Draw(draws[place].epoch, (draws[place].clip + 1) % len(self))
+                    starts[place] = int(self._starts([draws[place]])[0])
+                else:
+                    return attempt
+            raise last
+
+        if self._threads == 1 or len(draws) == 1:
+            skipped = sum(map(fill, range(len(draws))))
+        else:
+            skipped = sum(self._readers().map(fill, range(len(draws))))
+        self.skipped += skipped
+        return skipped
+
+    def _readers(self) -> ThreadPoolExecutor:
+        """Threads of this process: a forked worker has none of its parent's."""
+        if os.getpid() not in self._pool:
+            self._pool = {os.getpid(): ThreadPoolExecutor(self._threads, "clips")}
+        return self._pool[os.getpid()]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickled without threads."""
+        return {**self.__dict__, "_pool": {}}
+
+    def _starts(self, draws: Sequence[Draw]) -> npt.NDArray[np.int64]:
+        """First frame of each crop, `[n]`."""
+        if self._frames is None:
+            return np.zeros(len(draws), np.int64)
+        room = self._catalog.frames[[draw.clip for draw in draws]].astype(np.int64) - self._frames
+        return crop_starts(draws, room, self._seed)
+
+    def _read(self, clip: int, start: int, video: npt.NDArray[np.uint8], audio: npt.NDArray[np.int16]) -> None:
+        number, row = self._place(clip)
         shard = self._shards[number]
-        shard.frames(clip, start, length, out=batch["video"][place].numpy())
+        shard.frames(row, start, len(video), out=video)
         if self._with_audio:
-            first = self.geometry.samples_until(start)
-            shard.audio(clip, first, batch["audio"].shape[1], out=batch["audio"][place].numpy())
-        for name, value in (("clip", draw.clip), ("start", start), ("frames", min(real - start, length))):
-            batch[name][place] = value
+            shard.audio(row, self.geometry.samples_until(start), len(audio), out=audio)
 
 
 def as_float(video: torch.Tensor) -> torch.Tensor:

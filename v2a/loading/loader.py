@@ -28,7 +28,7 @@ def make_loader(
     """
     return DataLoader(
         dataset,  # type: ignore[arg-type]
-        batch_sampler=batches,  # type: ignore[arg-type]
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=whole_batch,
         pin_memory=pin_memory,

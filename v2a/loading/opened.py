@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,19 +26,26 @@ class OpenShards:
         self._limit = limit
         self._process = os.getpid()
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __getitem__(self, number: int) -> Shard:
         if self._process != os.getpid():  # a forked worker: what its parent opened is the parent's
             self._process = os.getpid()
             self._open = OrderedDict()
+            self._lock = threading.Lock()
+        with self._lock:
+            return self._get(number)
+
+    def _get(self, number: int) -> Shard:
         shard = self._open.get(number)
         if shard is not None:
             self._open.move_to_end(number)
             return shard
         shard = Shard(self._paths[number])
+        shard.chunk_reader("video")  # what is left to do for threads is reading
         self._open[number] = shard
         if len(self._open) > self._limit:
-            self._open.popitem(last=False)[1].close()
+            self._open.popitem(last=False)  # closes with its last reference
         return shard
 
     def __len__(self) -> int:
@@ -52,5 +60,4 @@ class OpenShards:
 
     def close(self) -> None:
         """Close all; they open again when they are read."""
-        while self._open:
-            self._open.popitem()[1].close()
+        self._open.clear()

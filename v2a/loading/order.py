@@ -7,7 +7,7 @@ later continues in the same order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +26,14 @@ def permutation(size: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     return np.argsort(_hashes(np.arange(size, dtype=np.uint64), "order", seed, epoch), kind="stable")
 
 
-def crop_start(room: int, seed: int, draw: Draw) -> int:
-    """Where the crop of a clip begins: 0 to `room`, each equally likely."""
-    return int(_hashes(np.array([draw.clip], np.uint64), "crop", seed, draw.epoch)[0] >> np.uint64(11)) % (room + 1)
+def crop_starts(draws: Sequence[Draw], room: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """Where the crop of each clip begins: `[n]`, 0 to `room` `[n]`, each equally likely, whatever the other draws are."""
+    starts = np.zeros(len(draws), np.int64)
+    for epoch in {draw.epoch for draw in draws}:
+        own = np.array([draw.epoch == epoch for draw in draws])
+        clips = np.array([draw.clip for draw in draws if draw.epoch == epoch], np.uint64)
+        starts[own] = (_hashes(clips, "crop", seed, epoch) >> np.uint64(11)).astype(np.int64) % (room[own] + 1)
+    return starts
 
 
 class ShuffledBatches:
@@ -134,7 +139,7 @@ class OrderedBatches:
         self._batch = batch
 
     def __len__(self) -> int:
-        return -(-len(self._clips) // self._batch)
+        return (len(self._clips) + self._batch - 1) // self._batch
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for start in range(0, len(self._clips), self._batch):

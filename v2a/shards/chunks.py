@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class ChunkReader:
         if table.shape != (self.shape[0], self.per_clip, 3) or (direct and (table[..., 1] != self._bytes).any()):
             raise ValueError("its list of chunks does not fit its clips")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Also when the last reference goes: a thread may still read what another has put out of its list of open shards.
+        self._close = weakref.finalize(self, os.close, self._file)
 
     def read(self, clip: int, start: int, out: npt.NDArray[Any]) -> None:
         """Fill `out` `[count, …]` from position `start` on; raises `ShardError` when a chunk is not what was written."""
@@ -61,17 +64,14 @@ class ChunkReader:
             except (OSError, RuntimeError) as error:
                 raise ShardError(self.path, f"cannot be unpacked ({error})", clip) from error
             return
-        stop = start + len(out)
-        begin, end = -(-start // self.step), stop // self.step  # chunks that are wanted whole
-        if end > begin:
-            whole = out[begin * self.step - start : end * self.step - start]
-            self._fill(clip, begin, whole.data.cast("B"), [self._bytes] * (end - begin))
-        for chunk in {start // self.step, (stop - 1) // self.step}.difference(range(begin, end)):
-            # A part of a chunk is wanted, but its checksum needs all of it.
-            scratch = np.empty((self.step, *self.shape[2:]), self.dtype)
-            self._fill(clip, chunk, scratch.data.cast("B"), [self._bytes])
-            low, high = max(chunk * self.step, start), min((chunk + 1) * self.step, stop)
-            out[low - start : high - start] = scratch[low - chunk * self.step : high - chunk * self.step]
+        begin, end = start // self.step, -(-(start + len(out)) // self.step)
+        whole = begin * self.step == start and (end - begin) * self.step == len(out)
+        # When a part of a chunk is wanted: its checksum needs all of it.
+        target = out if whole else np.empty(((end - begin) * self.step, *self.shape[2:]), self.dtype)
+        self._fill(clip, begin, target.data.cast("B"), [self._bytes] * (end - begin))
+        if not whole:
+            skip = start - begin * self.step
+            out[:] = target[skip : skip + len(out)]
 
     def check(self, clip: int, first: int = 0, last: int | None = None) -> int:
         """Read chunks `first` to `last` of a clip as they are stored and check them; returns their bytes."""
@@ -86,9 +86,7 @@ class ChunkReader:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._close()
 
     def _fill(self, clip: int, first: int, into: memoryview, sizes: list[int]) -> None:
         """Read chunks one after the other into one piece of memory, and check them while they are in the cache."""

@@ -32,8 +32,8 @@ SUFFIX = ".h5"
 UNFINISHED = ".h5.tmp"
 COMPRESSIONS = ("none", "lz4", "zstd")
 # Measured (docs/LOG.md, chunks of shards).
-VIDEO_CHUNK_BYTES = 200_000
-AUDIO_CHUNK_BYTES = 65_536
+VIDEO_CHUNK_BYTES = 65_536
+AUDIO_CHUNK_BYTES = 16_384
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def clip_key(row: ClipRow) -> tuple[str, float]:
 
 
 def unique(rows: Iterable[tuple[ClipRow, T]]) -> list[tuple[ClipRow, T]]:
-    """Rows, each with anything, in the order of their keys and without equal clips: the same file under two names, a video begun twice.
+    """Rows, each with anything, in the order of their keys, without equal clips: one file under two names, a video begun twice.
 
     Of equal ones the first by group, label and source stays, so that neither names nor order of the shards matter.
     """
