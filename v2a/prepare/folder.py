@@ -11,6 +11,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from v2a.config import ConfigError
@@ -24,7 +25,7 @@ _STRAY_S = 20.0  # ranks of a run that was killed may take so long to end
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-class FolderBusy(RuntimeError):  # noqa: N818 - the name says what happened
+class FolderBusy(BlockingIOError):  # noqa: N818 - the name says what happened
     """Another prepare writes into the folder."""
 
 
@@ -142,7 +143,12 @@ class WorkerPlace:
         self.at_work = state / f"at-work-{self.prefix}.log"
         self._lock = _lock(state / "workers.lock", fcntl.LOCK_SH, _STRAY_S)
 
-    def close(self) -> None:
+    def __enter__(self) -> WorkerPlace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """This worker writes nothing more."""
         self.at_work.unlink(missing_ok=True)
         os.close(self._lock)

@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in re.findall(
         r"\w+",
-        "3g2 3gp asf avi divx dv f4v flv gif h264 hevc ivf m1v m2t m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogg ogm ogv "
+        "3g2 3gp asf avi divx dv f4v flv gif h264 hevc ivf m1v m2t m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm ogv "
         "qt rm rmvb ts vob webm wmv y4m",
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ class PrepareJob:
         self.config = config
         self._progress = progress or Progress()
         self._folder = Folder(Path(config.out))
+        self._begun = time.monotonic()
         self._inputs, self._plan = Inputs(), Plan()
 
     def __reduce__(self) -> tuple[type[PrepareJob], tuple[Config]]:
@@ -91,6 +93,7 @@ class PrepareJob:
             "seconds": manifest.total.seconds,
             "failures": len(failures),
             "source_frames": counts.get("source_frames", 0.0),
+            "wall_s": time.monotonic() - self._begun,
             "stopped": float(stopped),
         }
 

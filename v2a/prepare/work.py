@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -27,23 +28,27 @@ DEFAULT_READER = "pyav"
 
 def work(config: Config, link: Link) -> None:
     """Read videos as the link gives them, until it gives none; what is whole is kept when it asks to stop, or on an error."""
+    tasks = link.tasks()
+    # Not before the first task: the process that leads must have seen that no worker of an earlier run is left.
+    first = next(tasks, None)
+    if first is None:
+        return
     out = Path(config.out)
-    place = WorkerPlace(out)
-    try:
-        writer = ShardWriter(
-            out,
-            config.geometry,
-            clips_per_shard=config.clips_per_shard,
-            compression=config.compression,
-            prefix=place.prefix,
-        )
-        with writer, AtWork(place.at_work) as at_work:
-            worker = _Worker(config, link, writer, place)
-            for task in link.tasks():
-                at_work.begin(task)
-                worker.take(task)
-    finally:
-        place.close()
+    with WorkerPlace(out) as place, _writer(config, out, place) as writer, AtWork(place.at_work) as at_work:
+        worker = _Worker(config, link, writer, place)
+        for task in chain([first], tasks):
+            at_work.begin(task)
+            worker.take(task)
+
+
+def _writer(config: Config, out: Path, place: WorkerPlace) -> ShardWriter:
+    return ShardWriter(
+        out,
+        config.geometry,
+        clips_per_shard=config.clips_per_shard,
+        compression=config.compression,
+        prefix=place.prefix,
+    )
 
 
 @dataclass

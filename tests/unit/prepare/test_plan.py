@@ -14,7 +14,8 @@ from v2a.shards.records import VideoRecord
 def _record(path: Path, span: str = "", **changes: object) -> VideoRecord:
     status = path.stat()
     values: dict[str, object] = {
-        "source": str(path), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "content": content_hash(str(path)), "span": span,
+        "source": str(path), "span": span, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns,
+        "content": content_hash(str(path)),
         "seconds": 10.0, "clips": 1, "dropped": {}, "remainder_s": 0.0, "facts": {}, "notes": [],
     }  # fmt: skip
     return VideoRecord(**{**values, **changes})  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Real video files for tests, made by ffmpeg; whole ones and broken ones."""
