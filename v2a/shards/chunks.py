@@ -47,7 +47,7 @@ class ChunkReader:
         self.table = table
         self.step = int(data.chunks[1])
         self.per_clip = -(-self.shape[1] // self.step)
-        self._data = None if direct else data
+        self._data = data
         self._bytes = self.step * int(np.prod(self.shape[2:])) * self.dtype.itemsize  # of a chunk that is not packed
         if table.shape != (self.shape[0], self.per_clip, 3) or (direct and (table[..., 1] != self._bytes).any()):
             raise ValueError("its list of chunks does not fit its clips")
@@ -57,7 +57,7 @@ class ChunkReader:
 
     def read(self, clip: int, start: int, out: npt.NDArray[Any]) -> None:
         """Fill `out` `[count, …]` from position `start` on; raises `ShardError` when a chunk is not what was written."""
-        if self._data is not None:
+        if not self.direct:
             self.check(clip, start // self.step, -(-(start + len(out)) // self.step))
             try:
                 self._data.read_direct(out, np.s_[clip, start : start + len(out)])
@@ -72,6 +72,10 @@ class ChunkReader:
         if not whole:
             skip = start - begin * self.step
             out[:] = target[skip : skip + len(out)]
+
+    def hdf5_places(self) -> npt.NDArray[np.uint64]:
+        """Where HDF5 says that the chunks are, `[N, chunks, 2]`; not for `direct`, whose HDF5 file is closed."""
+        return chunk_places(self._data)
 
     def check(self, clip: int, first: int = 0, last: int | None = None) -> int:
         """Read chunks `first` to `last` of a clip as they are stored and check them; returns their bytes."""

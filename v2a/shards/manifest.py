@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from v2a.geometry import Geometry
 from v2a.shards.errors import ShardError, disk_error
 from v2a.shards.folder import shard_paths
+from v2a.shards.layout import checksum
 from v2a.shards.reader import Shard
 from v2a.shards.records import ClipRow
 from v2a.shards.splits import SPLITS, Splits, split_of
@@ -82,7 +83,8 @@ def write_manifest(folder: Path, geometry: Geometry, settings: Mapping[str, Any]
         DiskFull, OSError: the file cannot be written; the old one stays.
     """
     manifest = count_shards(folder, geometry, settings, splits)
-    text = json.dumps({"format": "v2a-dataset", "version": VERSION, **asdict(manifest)}, indent=1)
+    content = {"format": "v2a-dataset", "version": VERSION, **asdict(manifest)}
+    text = json.dumps({**content, "checksum": _checksum(content)}, indent=1)
     temporary = Path(folder) / f".{NAME}.{os.getpid()}.tmp"
     try:
         with open(temporary, "w", encoding="ascii") as file:
@@ -107,6 +109,8 @@ def read_manifest(folder: Path) -> Manifest:
         found = json.loads(path.read_text("ascii"))
         if found["format"] != "v2a-dataset" or found["version"] != VERSION:
             raise ShardError(path, f"is of {found['format']} version {found['version']}, this program reads {VERSION}")
+        if found.pop("checksum") != _checksum(found):
+            raise ValueError("it does not match its checksum: it was damaged, or changed by hand")
         return Manifest(
             geometry=Geometry.from_dict(found["geometry"]),
             settings=dict(found["settings"]),
@@ -165,6 +169,10 @@ def unique(rows: Iterable[tuple[ClipRow, T]]) -> list[tuple[ClipRow, T]]:
     """
     ordered = sorted(rows, key=lambda item: (*clip_key(item[0]), item[0].group, item[0].label, item[0].source))
     return [item for k, item in enumerate(ordered) if not k or clip_key(item[0]) != clip_key(ordered[k - 1][0])]
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return f"{checksum(json.dumps(content, sort_keys=True).encode()):016x}"
 
 
 def _count(rows: Iterable[ClipRow], manifest: Manifest) -> None:
