@@ -293,7 +293,7 @@ def test_other_lists_are_refused(text: str, expected: str, tmp_path: Path, cli):
     ("text", "kind"),
     [
         ("ERROR: [youtube] x: Private video. Sign in if you've been granted access to this video", "private"),
-        ("[youtube] x: Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies", "sign-in"),
+        ("[youtube] x: Sign in to confirm you\u2019re not a bot. Use --cookies-from-browser or --cookies", "sign-in"),
         ("[youtube] x: Sign in to confirm your age. This video may be inappropriate for some users.", "age-restricted"),
         ("[youtube] x: The uploader has not made this video available in your country", "geo-blocked"),
         ("[youtube] x: Video unavailable. This video has been removed by the uploader", "removed"),
@@ -305,7 +305,7 @@ def test_other_lists_are_refused(text: str, expected: str, tmp_path: Path, cli):
         ("[generic] Unable to download webpage: HTTP Error 404: Not Found (caused by <HTTPError 404: Not Found>)", "not-found"),
         ("[generic] Unable to download webpage: HTTP Error 429: Too Many Requests", "rate-limited"),
         ("unable to download video data: HTTP Error 403: Forbidden", "refused"),
-        ("[youtube] x: Video unavailable. This content isn’t available, try again later.", "sign-in"),
+        ("[youtube] x: Video unavailable. This content isn\u2019t available, try again later.", "sign-in"),
         ("unable to download video data: [Errno 28] No space left on device", "disk"),
         ("[download] Got error: 512 bytes read, 4096 more expected. Giving up after 4 retries", "network"),
         ("[youtube] x: Requested format is not available. Use --list-formats for a list", "no-format"),
