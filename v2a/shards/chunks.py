@@ -75,7 +75,10 @@ class ChunkReader:
 
     def hdf5_places(self) -> npt.NDArray[np.uint64]:
         """Where HDF5 says that the chunks are, `[N, chunks, 2]`; not for `direct`, whose HDF5 file is closed."""
-        return chunk_places(self._data)
+        try:
+            return chunk_places(self._data)
+        except (IndexError, OSError, RuntimeError, ValueError) as error:
+            raise ShardError(self.path, f"is damaged: HDF5 cannot find its chunks ({error})") from error
 
     def check(self, clip: int, first: int = 0, last: int | None = None) -> int:
         """Read chunks `first` to `last` of a clip as they are stored and check them; returns their bytes."""

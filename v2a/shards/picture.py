@@ -137,7 +137,7 @@ def _draw_spectrum(axes: Any, clip: Clip, geometry: Geometry) -> None:
 
 def _mark_end(axes: Any, clip: Clip, geometry: Geometry) -> None:
     if clip.row.frames < geometry.frames:
-        axes.axvline(clip.row.frames / geometry.fps, color="#e53e3e", linestyle="--", linewidth=1)
+        axes.axvline(clip.row.frames / geometry.fps, color="#38d9c4", linestyle="--", linewidth=1)
 
 
 def spectrogram_db(audio: npt.NDArray[np.int16], window: int = 512) -> npt.NDArray[np.float32]:
