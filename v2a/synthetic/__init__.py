@@ -1,1 +1,1 @@
-"""Corpora that need no download: rendered videos whose sound is physically tied to the picture, with the truth in a JSON beside each."""
+"""Corpora that need no download: videos whose sound follows from the picture, the truth in a JSON beside each."""

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = f"{config.out!r} cannot be written: {error}. Choose another place with out=DIR"
         if disk_is_full(error):
             sentence = (
-                f"the disk of {config.out!r} is full. What is there is whole; free some space and repeat the command to go on"
+                f"the disk of {config.out!r} is full. What is there is whole; free some space and repeat to go on"
             )
         print(f"synthetic: {sentence}", file=sys.stderr)
         return 1

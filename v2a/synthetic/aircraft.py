@@ -1,4 +1,4 @@
-"""The aircraft: how each looks, how fast it flies, and what its engines are. One look has one sound, so that it can be told from the picture."""
+"""The aircraft: how each looks and flies, and what its engines are. One look has one sound: the picture tells it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Aircraft:
 
 
 # Sizes, speeds, blades and rpm are those of common aircraft of each kind (Cessna 172, PA-28, Stearman, Baron, ATR 42, A320, 747,
-# Learjet, Alpha Jet, Discus, ASK 21); levels keep their order (a glider is 12 dB below a light aircraft) in a range that 16 bits hold.
+# Learjet, Alpha Jet, Discus, ASK 21); levels keep their order, a glider last, within what 16 bits hold.
 AIRCRAFT = (
     Aircraft("light", "propeller", 11.0, 8.3, (45, 62), -26, (0.0,), 2, 2500, 5, 500, 0,
              (0.95, 4.1, 0.0), (1.3, 0.75, 1.6, 1.2, 0.1, 0.2), 0.55),
@@ -111,7 +111,9 @@ def _fuselage(kind: Aircraft, colour: Colour) -> Mesh:
     return lathe(stations, colour, sides=12)
 
 
-def _airfoil(root: Sequence[float], tip: Sequence[float], chords: tuple[float, float], thick: float, colour: Colour) -> Mesh:
+def _airfoil(
+    root: Sequence[float], tip: Sequence[float], chords: tuple[float, float], thick: float, colour: Colour
+) -> Mesh:
     """A wing from root to tip (leading edges), with a ridge above and below so that it is seen from its edge as well."""
     (x0, y0, z0), (x1, y1, z1) = root, tip
     a, b = chords
@@ -157,7 +159,7 @@ def _tail(kind: Aircraft, base: Colour, accent: Colour) -> Mesh:
 
 def _cabin(kind: Aircraft) -> Mesh:
     half, r = kind.length_m / 2, kind.body
-    if kind.family == "jet" and kind.name != "fighter" or kind.name == "turboprop":
+    if (kind.family == "jet" and kind.name != "fighter") or kind.name == "turboprop":
         # A row of windows as one dark strip on each side, and the windscreen.
         strip = [[(half * 0.62, r * 1.005, r * 0.12), (half * 0.62, r * 0.97, r * 0.33),
                   (-half * 0.42, r * 0.97, r * 0.33), (-half * 0.42, r * 0.99, r * 0.12)]]  # fmt: skip
@@ -174,14 +176,14 @@ def _cabin(kind: Aircraft) -> Mesh:
 
 
 def _engine(kind: Aircraft, y: float, base: Colour, accent: Colour) -> Mesh:
-    x, z, root, _, sweep, rise = kind.wing
+    x, z, _, _, sweep, rise = kind.wing
     if kind.family == "propeller":
         if y == 0.0:
             return lathe([(kind.disc[1] - 0.25, 0.28, 0.28, 0.0), (kind.disc[1] + 0.25, 0.04, 0.04, 0.0)], accent, 8)
         long, r = kind.length_m * 0.2, kind.body * 0.42
-        return lathe(
-            [(kind.disc[1] - long, r * 0.3, r * 0.3, kind.disc[2]), (kind.disc[1] - long * 0.5, r, r, kind.disc[2]),
-             (kind.disc[1] - 0.2, r * 0.8, r * 0.8, kind.disc[2]), (kind.disc[1] + 0.3, 0.05, 0.05, kind.disc[2])], base, 8, y)  # fmt: skip
+        x, z = kind.disc[1:]
+        profile = ((-long, r * 0.3), (-long * 0.5, r), (-0.2, r * 0.8), (0.3, 0.05))
+        return lathe([(x + along, wide, wide, z) for along, wide in profile], base, 8, y)
     if kind.name == "fighter":
         return lathe([(-kind.length_m * 0.46, 0.42, 0.42, 0.1), (kind.length_m * 0.1, 0.5, 0.5, 0.0)], _DARK, 8, y)
     if kind.name == "bizjet":
@@ -189,9 +191,10 @@ def _engine(kind: Aircraft, y: float, base: Colour, accent: Colour) -> Mesh:
     part = abs(y) / (kind.span_m / 2)
     r, long = kind.body * 0.52, kind.body * 1.9
     middle, low = x - sweep * part + long * 0.15, z + rise * part - r * 1.15
-    return lathe(
-        [(middle - long * 0.75, r * 0.55, r * 0.55, low), (middle, r, r, low), (middle + long * 0.6, r * 0.9, r * 0.9, low)],
-        accent, 8, y) + lathe([(middle + long * 0.6, r * 0.8, r * 0.8, low), (middle + long * 0.61, 0.02, 0.02, low)], _DARK, 8, y)  # fmt: skip
+    shape = ((-long * 0.75, r * 0.55), (0.0, r), (long * 0.6, r * 0.9))
+    inlet = ((long * 0.6, r * 0.8), (long * 0.61, 0.02))
+    outside = lathe([(middle + along, wide, wide, low) for along, wide in shape], accent, 8, y)
+    return outside + lathe([(middle + along, wide, wide, low) for along, wide in inlet], _DARK, 8, y)
 
 
 def _second_wing(kind: Aircraft, colour: Colour) -> Mesh:
@@ -205,6 +208,10 @@ def _second_wing(kind: Aircraft, colour: Colour) -> Mesh:
 
 def _wheels(kind: Aircraft) -> Mesh:
     low = -kind.body - 0.85
-    leg = plates([[(0.5, 0.3, -kind.body * 0.7), (0.7, 0.3, -kind.body * 0.7), (0.65, 1.1, low), (0.5, 1.1, low)]], _DARK)
-    wheel = lathe([(0.25, 0.08, 0.05, low), (0.45, 0.1, 0.3, low), (0.75, 0.1, 0.3, low), (0.95, 0.08, 0.05, low)], _DARK, 6, 1.1)
+    leg = plates(
+        [[(0.5, 0.3, -kind.body * 0.7), (0.7, 0.3, -kind.body * 0.7), (0.65, 1.1, low), (0.5, 1.1, low)]], _DARK
+    )
+    wheel = lathe(
+        [(0.25, 0.08, 0.05, low), (0.45, 0.1, 0.3, low), (0.75, 0.1, 0.3, low), (0.95, 0.08, 0.05, low)], _DARK, 6, 1.1
+    )
     return mirrored(leg + wheel)

@@ -12,7 +12,7 @@ from v2a.synthetic.clip import Floats
 from v2a.synthetic.materials import Body
 from v2a.synthetic.mesh import Box, Mesh, draw_faces, lathe, plates, shaded
 from v2a.synthetic.physics import Arc
-from v2a.synthetic.place import View
+from v2a.synthetic.place import Place
 
 Values = npt.NDArray[np.float32]
 
@@ -35,25 +35,32 @@ def build(body: Body) -> Mesh | None:
     return _can(body) if body.shape == "can" else _disc(body)
 
 
-def draw_body(canvas: Image.Image, view: View, body: Body, mesh: Mesh | None, state: Arc, light: Floats) -> Sprite | None:
+def draw_body(canvas: Image.Image, place: Place, body: Body, mesh: Mesh | None, state: Arc) -> Sprite | None:
     """The body as it is seen, or None when it is outside the picture."""
-    place = np.array([state.x, body.lane, state.z])
+    at, view = np.array([state.x, body.lane, state.z]), place.view
     if mesh is None:
-        return _draw_ball(canvas, view, body, place, state.turned, light)
+        return _draw_ball(canvas, place, body, at, state.turned)
     turn = state.turned if body.round else 0.0
     c, s = np.cos(turn), np.sin(turn)
     attitude = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    corners, depth = view.project(mesh.points @ attitude.T + place)
-    to = light - place
-    colours, seen = shaded(mesh, attitude, view.eye - place, to / np.linalg.norm(to), 0.62)
-    drawn = draw_faces(canvas, corners, depth.mean(axis=1), colours, seen)
+    corners, depth = view.project(mesh.points @ attitude.T + at)
+    to = place.light - at
+    colours, seen = shaded(mesh, attitude, view.eye - at, to / np.linalg.norm(to), 0.62)
+    # Their bodies are convex: what faces the eye hides nothing else of them, and what is painted on them comes last.
+    drawn = draw_faces(canvas, corners, -np.arange(len(seen), dtype=np.float64), colours, seen)
     return None if drawn is None else Sprite(drawn[0], drawn[1], float(depth.mean()))
 
 
-def _draw_ball(canvas: Image.Image, view: View, body: Body, place: Floats, turned: float, light: Floats) -> Sprite | None:
-    (x, y), depth = view.project(place)
+def _draw_ball(canvas: Image.Image, place: Place, body: Body, at: Floats, turned: float) -> Sprite | None:
+    view = place.view
+    (x, y), depth = view.project(at)
     radius = view.focal * body.half_width / float(depth)
-    box = (int(np.floor(x - radius)) - 1, int(np.floor(y - radius)) - 1, int(np.ceil(x + radius)) + 1, int(np.ceil(y + radius)) + 1)
+    box = (
+        int(np.floor(x - radius)) - 1,
+        int(np.floor(y - radius)) - 1,
+        int(np.ceil(x + radius)) + 1,
+        int(np.ceil(y + radius)) + 1,
+    )
     if box[2] <= 0 or box[3] <= 0 or box[0] >= canvas.width or box[1] >= canvas.height:
         return None
     across = ((np.arange(box[0], box[2]) + 0.5 - x) / radius).astype(np.float32)[None, :]
@@ -64,9 +71,9 @@ def _draw_ball(canvas: Image.Image, view: View, body: Body, place: Floats, turne
     c, s = np.float32(np.cos(turned)), np.float32(np.sin(turned))
     # Rolling to the right turns the near side clockwise on the screen.
     u, v = across * c - up * s, across * s + up * c
-    colour = _PATTERNS[body.material.name](u, v, toward, np.array(body.colour, np.float32))
+    colour = _PATTERNS[body.material.name](_Skin(u, v, toward, np.array(body.colour, np.float32)))
     axes = view.axes()
-    to = (light - place) / np.linalg.norm(light - place)
+    to = (place.light - at) / np.linalg.norm(place.light - at)
     sun = np.array([axes[0] @ to, -axes[1] @ to, -axes[2] @ to], np.float32)  # right, up, towards the eye
     falls = np.clip(across * sun[0] + up * sun[1] + toward * sun[2], 0, 1)
     sky = 0.5 + 0.5 * up
@@ -80,44 +87,61 @@ def _draw_ball(canvas: Image.Image, view: View, body: Body, place: Floats, turne
     return Sprite(Image.fromarray(picture), box, float(depth))
 
 
-# --- patterns of balls: on the turned ball, u to the right, v up, w towards the camera ------------------------------------
+# --- patterns of balls --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Skin:
+    """Places on the turned ball, u to the right, v up, w towards the camera, and the colour of the material."""
+
+    u: Values
+    v: Values
+    w: Values
+    base: Values
 
 
 def _mix(share: Values, one: Values, other: Values) -> Values:
-    return one + (other - one) * share[..., None]
+    return one + (other - one) * np.asarray(share, np.float32)[..., None]
 
 
-def _rings(u: Values, v: Values, w: Values, base: Values) -> Values:
-    from_heart = np.sqrt((u - 0.25) ** 2 + (v * 0.8 + 0.1) ** 2)
-    return _mix(0.5 + 0.5 * np.sin(from_heart * 22 + 2 * v), base * np.float32(0.72), base * np.float32(1.08))
+def _rings(at: _Skin) -> Values:
+    from_heart = np.sqrt((at.u - 0.25) ** 2 + (at.v * 0.8 + 0.1) ** 2)
+    rings = np.asarray(0.5 + 0.5 * np.sin(from_heart * 22 + 2 * at.v), np.float32)
+    return _mix(rings, at.base * np.float32(0.72), at.base * np.float32(1.08))
 
 
-def _chrome(u: Values, v: Values, w: Values, base: Values) -> Values:
-    seam = np.clip(1 - np.abs(u) / 0.05, 0, 1) * 0.6
-    return _mix(seam, base * (0.72 + 0.5 * np.abs(w - 0.5))[..., None], base * np.float32(0.4))
+def _chrome(at: _Skin) -> Values:
+    seam = np.asarray(np.clip(1 - np.abs(at.u) / 0.05, 0, 1) * 0.6, np.float32)
+    return _mix(seam, at.base * (0.72 + 0.5 * np.abs(at.w - 0.5))[..., None], at.base * np.float32(0.4))
 
 
-def _band(u: Values, v: Values, w: Values, base: Values) -> Values:
-    white = np.array((236, 232, 222), np.float32)
-    return _mix(np.clip((0.2 - np.abs(v)) * 12 + 0.5, 0, 1), base, white)
+def _band(at: _Skin) -> Values:
+    return _mix(np.clip((0.2 - np.abs(at.v)) * 12 + 0.5, 0, 1), at.base, np.array((236, 232, 222), np.float32))
 
 
-def _swirl(u: Values, v: Values, w: Values, base: Values) -> Values:
-    twist = np.sin(5 * u + 3 * v * v)
-    return _mix(np.clip(1 - np.abs(v - 0.35 * twist) / 0.16, 0, 1), base, np.array((250, 250, 250), np.float32))
+def _swirl(at: _Skin) -> Values:
+    twist = np.sin(5 * at.u + 3 * at.v * at.v)
+    return _mix(np.clip(1 - np.abs(at.v - 0.35 * twist) / 0.16, 0, 1), at.base, np.array((250, 250, 250), np.float32))
 
 
-def _speckles(u: Values, v: Values, w: Values, base: Values) -> Values:
-    spots = np.sin(17 * u + 3 * np.sin(11 * v)) * np.sin(15 * v + 2.5 * np.sin(13 * u + 1))
-    return base * (0.92 + 0.3 * spots)[..., None]
+def _speckles(at: _Skin) -> Values:
+    spots = np.sin(17 * at.u + 3 * np.sin(11 * at.v)) * np.sin(15 * at.v + 2.5 * np.sin(13 * at.u + 1))
+    return _mix(np.asarray(0.5 + 0.5 * spots, np.float32), at.base * np.float32(0.62), at.base * np.float32(1.22))
 
 
-def _segments(u: Values, v: Values, w: Values, base: Values) -> Values:
-    sector = np.sin(3 * np.arctan2(v, u)) * np.clip(np.hypot(u, v) * 8, 0, 1)
-    return _mix(np.clip(sector * 6 + 0.5, 0, 1), base, np.array((248, 246, 240), np.float32))
+def _segments(at: _Skin) -> Values:
+    sector = np.sin(3 * np.arctan2(at.v, at.u)) * np.clip(np.hypot(at.u, at.v) * 8, 0, 1)
+    return _mix(np.clip(sector * 6 + 0.5, 0, 1), at.base, np.array((248, 246, 240), np.float32))
 
 
-_PATTERNS = {"wood": _rings, "metal": _chrome, "rubber": _band, "glass": _swirl, "stone": _speckles, "plastic": _segments}
+_PATTERNS = {
+    "wood": _rings,
+    "metal": _chrome,
+    "rubber": _band,
+    "glass": _swirl,
+    "stone": _speckles,
+    "plastic": _segments,
+}
 
 
 # --- models ------------------------------------------------------------------------------------------------------------
@@ -129,9 +153,13 @@ def _box(body: Body) -> Mesh:
     colour = (float(c[0]), float(c[1]), float(c[2]))
     dark = tuple(float(part) for part in c * 0.62)
     light = tuple(float(part) for part in np.minimum(c * 1.25, 255))
-    mesh = plates(
-        [[(-x, -y, -z), (x, -y, -z), (x, -y, z), (-x, -y, z)], [(-x, -y, z), (x, -y, z), (x, y, z), (-x, y, z)],
-         [(-x, -y, -z), (-x, y, -z), (-x, y, z), (-x, -y, z)], [(x, -y, -z), (x, y, -z), (x, y, z), (x, -y, z)]], colour)  # fmt: skip
+    sides = np.array([
+        [(-x, -y, -z), (x, -y, -z), (x, -y, z), (-x, -y, z)],
+        [(-x, -y, z), (x, -y, z), (x, y, z), (-x, y, z)],
+        [(-x, y, -z), (-x, -y, -z), (-x, -y, z), (-x, y, z)],
+        [(x, -y, -z), (x, y, -z), (x, y, z), (x, -y, z)],
+    ])  # fmt: skip
+    mesh = Mesh(sides, np.tile(c, (4, 1)), np.zeros(4, bool))
     front = -y * 1.004 - 1e-4
 
     def strip(x0: float, z0: float, x1: float, z1: float, tone: tuple[float, ...]) -> Mesh:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d  # type: ignore[import-untyped]
 
+from v2a.geometry import Geometry
 from v2a.synthetic.clip import Floats
 from v2a.synthetic.flight import EAR
 from v2a.synthetic.noise import slow_noise
@@ -54,18 +55,16 @@ def focal_length(width: int) -> float:
     return float(width / 2 / np.tan(FIELD_OF_VIEW / 2))
 
 
-def draw_camera(
-    rng: np.random.Generator, track: Floats, width: int, height: int, fps: int, wind: float
-) -> Camera:
+def draw_camera(rng: np.random.Generator, track: Floats, geometry: Geometry, wind: float) -> Camera:
     """A camera for a target.
 
     Args:
         rng: draws.
         track: where the target is at each frame, m, `[T, 3]`.
-        width, height: pixels.
-        fps: frames per second.
+        geometry: size and rate of the picture.
         wind: 0..1; shakes a camera that is held by hand.
     """
+    width, height, fps = geometry.width, geometry.height, geometry.fps
     mode = str(rng.choice(["fixed", "pan", "handheld"], p=[0.3, 0.4, 0.3]))
     away = track - EAR
     azimuth = np.unwrap(np.arctan2(-away[:, 0], away[:, 1]))

@@ -33,7 +33,7 @@ class Clip:
 
 
 def generator(kind: str, seed: int, index: int, part: str) -> np.random.Generator:
-    """Independent draws for one part ("sky", "flight", …) of one clip, so that a change of one part leaves the others as they were."""
+    """Independent draws for one part ("sky", "scene", …) of one clip: a change of one part leaves the others as they were."""
     return np.random.default_rng([KINDS.index(kind), seed, index, *part.encode()])
 
 

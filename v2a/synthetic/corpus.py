@@ -94,9 +94,7 @@ def run(kind: str, config: Config) -> Counts:
     return Counts(made, there, size)
 
 
-def _in_order_of_end(
-    pool: ProcessPoolExecutor, kind: str, config: Config, folder: Path, space: Path
-) -> Iterator[int]:
+def _in_order_of_end(pool: ProcessPoolExecutor, kind: str, config: Config, folder: Path, space: Path) -> Iterator[int]:
     """Bytes written for each clip, 0 for one that was there, as they end; only a few wait in the queue at any time."""
     todo = iter(range(config.n))
     running: set[Future[int]] = set()

@@ -8,7 +8,7 @@ import subprocess
 import wave
 from pathlib import Path
 
-import ffmpeg
+import ffmpeg  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
@@ -84,7 +84,7 @@ def _feed(process: subprocess.Popen[bytes], clip: Clip) -> None:
     assert process.stdin is not None
     try:
         for frame in clip.frames:
-            process.stdin.write(memoryview(np.ascontiguousarray(frame)).cast("B"))
+            process.stdin.write(frame.tobytes())
         process.stdin.close()
     except BrokenPipeError:
         return  # ffmpeg ended early: its status and words say why

@@ -19,8 +19,8 @@ _DETUNE = (1.0, 1.004)
 
 
 def air_db_per_m(hz: Floats) -> Floats:
-    """Absorption of air at 20 degrees and 50 % humidity, dB per metre; a power law through ISO 9613-1's 1, 4 and 8 kHz (0.0047, 0.029, 0.1)."""
-    loss: Floats = 0.0047 * (hz / 1000) ** 1.3 + 0.0004 * (hz / 1000) ** 2.4
+    """Absorption of air at 20 degrees, 50 % humidity, dB per metre; near ISO 9613-1's values at 1, 4, 8 kHz (0.005, 0.03, 0.1)."""
+    loss: Floats = 0.0044 * (hz / 1000) ** 1.3 + 0.0004 * (hz / 1000) ** 2.4
     return loss
 
 
@@ -51,10 +51,12 @@ def level_db(kind: Aircraft, flight: Flight, times: Floats, sample_rate: int) ->
     heard = heard_at(flight, times)
     hz = spectrum_frequencies(sample_rate)
     for order, amplitude in enumerate(_harmonics(kind, flight, sample_rate), 1):
-        power += amplitude**2 / 2 * len(kind.engines) * _at(tone_gain, hz, order * fundamental_hz(kind, flight) * heard.doppler) ** 2
+        gain = _at(tone_gain, hz, order * fundamental_hz(kind, flight) * heard.doppler)
+        power += len(kind.engines) * (amplitude * gain) ** 2 / 2
     if kind.whine_hz:
         power += _whine_gain(heard.angle) ** 2 / 2 * _at(tone_gain, hz, kind.whine_hz * heard.doppler) ** 2
-    return 10 * np.log10(np.maximum(power, 1e-12))
+    level: Floats = 10 * np.log10(np.maximum(power, 1e-12))
+    return level
 
 
 def ambience(rng: np.random.Generator, wind: float, geometry: Geometry) -> tuple[Floats, float]:
@@ -87,11 +89,12 @@ def _gains(kind: Aircraft, flight: Flight, times: Floats, sample_rate: int) -> t
 
 def _directivity_db(kind: Aircraft, angle: Floats) -> Floats:
     """Jets roar behind (loudest at 140 degrees from the nose), propellers sound in the plane of their disc; 0 dB at the loudest."""
+    weaker = np.zeros_like(angle)
     if kind.family == "jet":
-        return -9 * (1 - np.cos((angle - np.radians(140)) / 1.6)) * 1.2
-    if kind.family == "propeller":
-        return -4 * np.cos(angle) ** 2
-    return np.zeros_like(angle)
+        weaker = 10.8 * (1 - np.cos((angle - np.radians(140)) / 1.6))
+    elif kind.family == "propeller":
+        weaker = 4 * np.cos(angle) ** 2
+    return -weaker
 
 
 def _harmonics(kind: Aircraft, flight: Flight, sample_rate: int) -> Floats:

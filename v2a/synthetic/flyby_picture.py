@@ -55,7 +55,6 @@ def frames(scene: Scene, times: Floats) -> Iterator[Frame]:
     """uint8 `[H, W, 3]` for each time."""
     base = _straight(scene.sky.base)
     clouds, ground = _Layer.of(scene.sky.clouds), _Layer.of(scene.ground)
-    horizon = np.array(scene.sky.hour.stops[0], np.float64)
     width, height = scene.camera.width, scene.camera.height
     for frame, time in enumerate(times):
         x, y = _corner(scene, frame)
@@ -69,7 +68,7 @@ def frames(scene: Scene, times: Floats) -> Iterator[Frame]:
             _paste(picture, ground, x, y)
         far_first = sorted(scene.actors, key=lambda actor: -float(np.linalg.norm(actor.flight.position(time))))
         for actor in far_first:
-            _draw_aircraft(picture, scene, actor, frame, float(time), horizon)
+            _draw_aircraft(picture, scene, actor, frame, float(time))
         yield np.asarray(picture)
 
 
@@ -123,7 +122,7 @@ def _paste(picture: Image.Image, layer: _Layer, x: float, y: float) -> None:
 
 @dataclass(frozen=True)
 class _View:
-    """An aircraft on the screen: corners `[F, 4, 2]`, depths `[F]`, attitude, and propeller discs `[E, 20, 2]` with their depths."""
+    """An aircraft on the screen: corners `[F, 4, 2]`, depths `[F]`, attitude, place, discs `[E, 20, 2]` and their depths."""
 
     corners: Floats
     depths: Floats
@@ -147,9 +146,7 @@ def _view(scene: Scene, actor: Actor, frame: int, time: float) -> _View | None:
     return _View(corners, depths.mean(axis=1), attitude, place, discs, disc_depths.mean(axis=1))
 
 
-def _draw_aircraft(
-    picture: Image.Image, scene: Scene, actor: Actor, frame: int, time: float, horizon: Floats
-) -> None:
+def _draw_aircraft(picture: Image.Image, scene: Scene, actor: Actor, frame: int, time: float) -> None:
     view = _view(scene, actor, frame, time)
     if view is None:
         return
@@ -159,7 +156,7 @@ def _draw_aircraft(
     # By night things are dark; far away they take on the colour of the horizon.
     dim = 0.35 + 0.65 * float(np.mean(scene.sky.hour.ground))
     haze = 1 - np.exp(-float(np.linalg.norm(view.place)) / 3500)
-    colours = colours * dim * (1 - haze) + horizon * haze
+    colours = colours * dim * (1 - haze) + np.array(scene.sky.hour.stops[0]) * haze
     sprite = draw_faces(picture, view.corners, view.depths, colours, seen)
     middle = float(view.depths.mean())
     for engine in range(len(view.discs)):

@@ -15,7 +15,15 @@ from v2a.synthetic.ground import GROUNDS, draw_ground
 from v2a.synthetic.mesh import Mesh
 from v2a.synthetic.sky import Pixels, Sky, draw_sky
 
-_PAINTS = ((236, 238, 240), (228, 224, 210), (206, 212, 220), (240, 216, 96), (196, 52, 44), (60, 92, 150), (70, 84, 74))
+_PAINTS = (
+    (236, 238, 240),
+    (228, 224, 210),
+    (206, 212, 220),
+    (240, 216, 96),
+    (196, 52, 44),
+    (60, 92, 150),
+    (70, 84, 74),
+)
 _ACCENTS = ((200, 40, 40), (30, 70, 160), (240, 160, 30), (30, 120, 80), (50, 54, 62), (220, 90, 30), (120, 50, 130))
 
 
@@ -84,7 +92,7 @@ def _draw_actors(
     for _ in range(40 if count else 1):
         actors = [_draw_actor(rng, geometry.segment_s) for _ in range(count)]
         target = actors[0].flight.position(times) if actors else _somewhere(rng, len(times))
-        camera = draw_camera(rng, target, geometry.width, geometry.height, geometry.fps, wind)
+        camera = draw_camera(rng, target, geometry, wind)
         shares = [_share_in_view(actor.flight, camera, times) for actor in actors] or [1.0]
         score = min(shares[0] / 0.55, *(share / 0.2 for share in shares[1:]), 1.0)
         if best is None or score > best[0]:

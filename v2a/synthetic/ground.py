@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from v2a.synthetic.clip import Floats
-from v2a.synthetic.noise import fractal, smoothstep
+from v2a.synthetic.noise import Grain, fractal, smoothstep
 from v2a.synthetic.sky import Pixels, Sky
 
+Line = npt.NDArray[np.float32]
 GROUNDS = ("hills", "mountains", "forest", "city", "airfield", "sea", "desert")
 _PLAINS = {
     "hills": ((96, 124, 62), (142, 150, 84)),
@@ -40,7 +41,7 @@ def draw_ground(rng: np.random.Generator, name: str, sky: Sky, azimuth: Floats, 
     return picture
 
 
-def _cover(picture: Pixels, degrees: npt.NDArray[np.float32], top: npt.NDArray[np.float32], colour: Pixels) -> None:
+def _cover(picture: Pixels, degrees: Line, top: Line, colour: Pixels) -> None:
     """Paint everything below a line `top` (degrees, one for each column), its edge without jags."""
     rows = np.float32(len(degrees)) / max(degrees[0] - degrees[-1], np.float32(1))
     part = np.clip((top[None, :] - degrees[:, None]) * rows + 0.5, 0, 1)[..., None]
@@ -48,13 +49,20 @@ def _cover(picture: Pixels, degrees: npt.NDArray[np.float32], top: npt.NDArray[n
     picture[..., 3] = np.maximum(picture[..., 3], part[..., 0] * 255)
 
 
-def _line(rng: np.random.Generator, across: npt.NDArray[np.float32], cell: float, octaves: int, fall: float = 0.5) -> npt.NDArray[np.float32]:
+def _line(rng: np.random.Generator, across: Line, cell: float, octaves: int, fall: float = 0.5) -> Line:
     """A wavy line, about 0..1, one value for each column; `cell` in degrees."""
     per_degree = len(across) / max(abs(float(across[0] - across[-1])), 1.0)
-    return fractal(rng, len(across), 1, cell * per_degree, octaves, fall=fall)[0]
+    line: Line = fractal(rng, len(across), 1, Grain(cell * per_degree, octaves, fall=fall))[0]
+    return line
 
 
-def _hills(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _hills(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     far = np.array(sky.hour.stops[0], np.float32) / np.array(sky.hour.ground, np.float32)
     for layer in range(3):
         near = (layer + 1) / 3.5
@@ -63,28 +71,46 @@ def _hills(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.fl
         _cover(picture, degrees, top.astype(np.float32), colour)
 
 
-def _mountains(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _mountains(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     far = np.array(sky.hour.stops[0], np.float32) / np.array(sky.hour.ground, np.float32)
     ridge = 1 - np.abs(2 * _line(rng, across, 30, 7, 0.6) - 1) * 1.6
     top = np.clip(2 + 9 * ridge, 0.5, 13).astype(np.float32)
     rock = np.clip(far, 0, 225) * np.float32(0.5) + np.array((86, 92, 104), np.float32) * np.float32(0.5)
     _cover(picture, degrees, top, rock)
-    grain = fractal(rng, len(across), len(degrees), len(degrees) / 9, 5, 0.6)
+    grain = fractal(rng, len(across), len(degrees), Grain(len(degrees) / 9, 5, 0.6))
     snow = smoothstep(5.5, 7.5, degrees[:, None] + (grain - 0.5) * 9) * (picture[..., 3] / 255)
     picture[..., :3] += (np.array((240, 242, 248), np.float32) - picture[..., :3]) * snow[..., None]
     _cover(picture, degrees, (2.2 * _line(rng, across, 10, 4)).astype(np.float32), np.array((62, 82, 58), np.float32))
 
 
-def _forest(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _forest(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     _hills(rng, picture, degrees, across, sky)
     for layer, colour in enumerate(((64, 92, 56), (40, 66, 36))):
         crowns = np.abs(_line(rng, across, 1.5 - 0.4 * layer, 3, 0.6) - 0.5)
         top = 2.6 - 1.0 * layer + 1.2 * _line(rng, across, 12, 2) - 3.2 * crowns
-        leaves = fractal(rng, len(across), len(degrees), len(degrees) / 50, 3)[..., None]
+        leaves = fractal(rng, len(across), len(degrees), Grain(len(degrees) / 50, 3))[..., None]
         _cover(picture, degrees, top.astype(np.float32), np.array(colour, np.float32) * (0.6 + 0.8 * leaves))
 
 
-def _city(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _city(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     lights = sky.hour.name in ("dusk", "sunset", "storm")
     for layer in range(2):
         tall = _line(rng, across, 25, 2)
@@ -108,16 +134,31 @@ def _city(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.flo
         _cover(picture, degrees, top, colour.astype(np.float32))
 
 
-def _flat(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _flat(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     """Only a low line far away."""
-    far = np.array(sky.hour.stops[0], np.float32) * np.float32(0.55) + np.array((50, 62, 60), np.float32) * np.float32(0.4)
+    far = np.array(sky.hour.stops[0], np.float32) * np.float32(0.55) + np.array((50, 62, 60), np.float32) * np.float32(
+        0.4
+    )
     _cover(picture, degrees, (1.3 * _line(rng, across, 14, 5)).astype(np.float32), far)
 
 
-def _hangars(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32], sky: Sky) -> None:
+def _hangars(
+    rng: np.random.Generator,
+    picture: Pixels,
+    degrees: Line,
+    across: Line,
+    sky: Sky,
+) -> None:
     """A low wood, and hangars with round roofs and dark doors before it."""
     crowns = 0.8 + 1.2 * _line(rng, across, 3, 4, 0.6)
-    _cover(picture, degrees, crowns.astype(np.float32), np.array((62, 84, 58), np.float32))
+    leaves = np.array((52, 74, 48), np.float32) + np.float32(0.1) * np.array(sky.hour.stops[0], np.float32)
+    _cover(picture, degrees, crowns.astype(np.float32), leaves)
     for _ in range(int(rng.integers(2, 7))):
         middle, wide, high = rng.uniform(across[-1], across[0]), rng.uniform(3, 8), rng.uniform(1.2, 2.2)
         place = (across - middle) / wide * 2
@@ -131,13 +172,13 @@ _WALLS = ((176, 180, 184), (156, 96, 78), (118, 138, 158), (196, 190, 170))
 _SKYLINES = {"hills": _hills, "mountains": _mountains, "forest": _forest, "city": _city, "airfield": _hangars}
 
 
-def _plain(rng: np.random.Generator, name: str, picture: Pixels, degrees: npt.NDArray[np.float32], sky: Sky) -> None:
+def _plain(rng: np.random.Generator, name: str, picture: Pixels, degrees: Line, sky: Sky) -> None:
     """The flat land or water from the horizon down, its texture squeezed towards the horizon."""
     rows, width = picture.shape[:2]
     below = np.clip(-degrees, 0.02, None)
     away = np.clip(1.7 / np.tan(np.radians(below)), 0, 400)  # metres along the ground
     depth = 60 * np.log1p(away / 3)
-    field = fractal(rng, width, int(depth.max()) + 2, 26, 5, 5.0 if name == "sea" else 3.0, 0.6)
+    field = fractal(rng, width, int(depth.max()) + 2, Grain(26, 5, 5.0 if name == "sea" else 3.0, 0.6))
     texture = field[depth.astype(int)]
     dark, bright = (np.array(c, np.float32) for c in _PLAINS[name])
     share = np.clip((texture - 0.5) * 2.4 + 0.5, 0, 1)[..., None]
@@ -149,7 +190,7 @@ def _plain(rng: np.random.Generator, name: str, picture: Pixels, degrees: npt.ND
     _cover(picture, degrees, np.zeros(width, np.float32), np.broadcast_to(colour, (rows, width, 3)))
 
 
-def _runway(rng: np.random.Generator, picture: Pixels, degrees: npt.NDArray[np.float32], across: npt.NDArray[np.float32]) -> None:
+def _runway(rng: np.random.Generator, picture: Pixels, degrees: Line, across: Line) -> None:
     """A runway across the view with its dashes and edges."""
     middle, half = -rng.uniform(3.4, 5.0), rng.uniform(0.7, 1.2)
     on = np.clip((half - np.abs(degrees - middle)) * 12, 0, 1)[:, None, None].astype(np.float32)

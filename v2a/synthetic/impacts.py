@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import signal
+from scipy import signal  # type: ignore[import-untyped]
 
 from v2a.geometry import Geometry
 from v2a.synthetic.clip import SOUND_SPEED, Clip, Floats, generator, rounded, to_pcm
 from v2a.synthetic.impacts_picture import frames
 from v2a.synthetic.impacts_scene import Scene, draw_scene, track
 from v2a.synthetic.mesh import Box
-from v2a.synthetic.modal_sound import rolling, room_answer, strike, strike_amplitude
+from v2a.synthetic.modal_sound import Blow, rolling, room_answer, strike, strike_amplitude
 from v2a.synthetic.physics import Contact
 
 _AMBIENCE_DB = (-72.0, -60.0)
@@ -68,7 +68,7 @@ def _add_strikes(
     for number in struck:
         body = scene.world.bodies[number]
         amplitude = strike_amplitude(body, contact.speed, away) * (0.75 if len(struck) > 1 else 1.0)
-        made = strike(rng, body, contact.speed, amplitude, floor, rate)[: len(sound) - first]
+        made = strike(rng, Blow(body, contact.speed, amplitude, floor), rate)[: len(sound) - first]
         sound[first : first + len(made)] += made
         peak = max(peak, float(np.abs(made).max()))
     return {

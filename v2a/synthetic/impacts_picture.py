@@ -42,7 +42,7 @@ def frames(rng: np.random.Generator, scene: Scene, times: Floats, boxes: list[li
             state, body = states[number], scene.world.bodies[number]
             sprite = None
             if state is not None:
-                sprite = draw_body(picture, scene.place.view, body, meshes[number], state, scene.place.light)
+                sprite = draw_body(picture, scene.place, body, meshes[number], state)
             boxes[number].append(_put(picture, sprite, body, depth))
         overlay.draw(picture, float(time))
         grain = np.roll(noise[frame % _GRAINS], int(shifts[frame]), axis=0)
@@ -59,7 +59,10 @@ def _put(picture: Image.Image, sprite: Sprite | None, body: Body, depth: Values)
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
         return None
     image = sprite.image.crop((inside[0] - left, inside[1] - top, inside[2] - left, inside[3] - top))
-    hidden = depth[inside[1] : inside[3], inside[0] : inside[2]] < sprite.depth - 2.0 * body.half_depth - 0.6 * body.half_height
+    hidden = (
+        depth[inside[1] : inside[3], inside[0] : inside[2]]
+        < sprite.depth - 2.0 * body.half_depth - 0.6 * body.half_height
+    )
     if hidden.any():
         alpha = np.where(hidden, 0, np.asarray(image)[..., 3]).astype(np.uint8)
         if not alpha.any():
@@ -77,8 +80,10 @@ def _shadow(picture: Image.Image, scene: Scene, body: Body, state: Arc) -> None:
     (x, y), depth = scene.place.view.project(np.array([state.x, body.lane, ground]))
     flat = np.sin(scene.place.view.pitch + 0.05)
     wide = 1.25 * reach * scene.place.view.focal * body.half_width / float(depth)
-    high = max(1.0, 1.25 * reach * flat * scene.place.view.focal * max(body.half_depth, 0.35 * body.half_width) / float(depth))
-    if not (0 < x + wide and x - wide < picture.width and 0 < y + high and y - high < picture.height):
+    high = max(
+        1.0, 1.25 * reach * flat * scene.place.view.focal * max(body.half_depth, 0.35 * body.half_width) / float(depth)
+    )
+    if x + wide <= 0 or x - wide >= picture.width or y + high <= 0 or y - high >= picture.height:
         return
     left, top = int(np.floor(x - wide)), int(np.floor(y - high))
     across = (np.arange(left, int(np.ceil(x + wide)) + 1) + 0.5 - x) / wide

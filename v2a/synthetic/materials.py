@@ -1,4 +1,4 @@
-"""What things are made of: how a material looks, bounces and rings. One look has one sound, so that it can be told from the picture."""
+"""What things are made of: how a material looks, bounces and rings. One look has one sound: the picture tells it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ MATERIALS = {
 THINGS: tuple[tuple[Shape, Look], ...] = (
     ("ball", "rubber"), ("ball", "rubber"), ("ball", "wood"), ("ball", "metal"), ("ball", "glass"), ("ball", "stone"),
     ("ball", "plastic"), ("ball", "plastic"), ("box", "wood"), ("box", "metal"), ("box", "plastic"), ("box", "stone"),
-    ("can", "metal"), ("can", "glass"), ("can", "plastic"), ("can", "wood"), ("disc", "metal"), ("disc", "wood"), ("disc", "rubber"),
+    ("can", "metal"), ("can", "glass"), ("can", "plastic"), ("can", "wood"),
+    ("disc", "metal"), ("disc", "wood"), ("disc", "rubber"),
 )  # fmt: skip
 
 

@@ -21,7 +21,8 @@ class Mesh:
     Attributes:
         points: corners `[F, 4, 3]`; a triangle repeats its last one.
         colours: `[F, 3]`, 0..255.
-        thin: `[F]`, true for a face that is seen from both sides (a plate), false for one of a closed body.
+        thin: `[F]`, true for a face that is seen from both sides (a plate), false for one of a closed body, whose corners go
+            counter-clockwise as seen from outside.
     """
 
     points: Floats
@@ -49,7 +50,9 @@ def mirrored(mesh: Mesh) -> Mesh:
     return mesh + Mesh(other[:, ::-1], mesh.colours, mesh.thin)
 
 
-def lathe(stations: Sequence[tuple[float, float, float, float]], colour: Colour, sides: int = 10, y: float = 0.0) -> Mesh:
+def lathe(
+    stations: Sequence[tuple[float, float, float, float]], colour: Colour, sides: int = 10, y: float = 0.0
+) -> Mesh:
     """A closed body of elliptic sections along x.
 
     Args:
@@ -72,7 +75,8 @@ def rotation(heading: float, pitch: float = 0.0, bank: float = 0.0) -> Floats:
     turn = np.array([[ch, -sh, 0], [sh, ch, 0], [0, 0, 1]])
     nose = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
     roll = np.array([[1, 0, 0], [0, cb, -sb], [0, sb, cb]])
-    return turn @ nose @ roll
+    matrix: Floats = turn @ nose @ roll
+    return matrix
 
 
 def shaded(mesh: Mesh, attitude: Floats, eye: Floats, sun: Floats, ambient: float) -> tuple[Floats, np.ndarray]:
@@ -95,24 +99,16 @@ def shaded(mesh: Mesh, attitude: Floats, eye: Floats, sun: Floats, ambient: floa
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     middle = points.mean(axis=1)
     towards = np.sum(normals * (eye - middle), axis=1)
-    # Outside is away from the body's own middle line, or, for a plate, wherever the eye is.
-    outside = np.where(mesh.thin, np.sign(towards), _outward(mesh, attitude, normals))
+    # A closed body's faces are wound so that their normals point outwards; a plate's outside is where the eye is.
+    outside = np.where(mesh.thin, np.sign(towards), 1.0)
     light = np.clip(np.sum(normals * sun, axis=1) * outside, 0, 1)
     sky = 0.75 + 0.25 * normals[:, 2] * outside  # what looks down is darker
     colours = mesh.colours * (ambient * sky + (1 - ambient) * light)[:, None]
     return np.clip(colours, 0, 255), mesh.thin | (towards * outside > 0)
 
 
-def _outward(mesh: Mesh, attitude: Floats, normals: Floats) -> Floats:
-    """+1 or -1 for each face of a closed body: `lathe` winds all its faces the same way, mirroring turns them about."""
-    first = np.cross(mesh.points[:, 1] - mesh.points[:, 0], mesh.points[:, 3] - mesh.points[:, 0])
-    second = np.cross(mesh.points[:, 1] - mesh.points[:, 3], mesh.points[:, 2] - mesh.points[:, 3])
-    winding = (first + second) @ attitude.T
-    return np.where(np.sum(winding * normals, axis=1) >= 0, -1.0, 1.0)
-
-
 def draw_faces(
-    canvas: Image.Image, corners: Floats, depths: Floats, colours: Floats, seen: np.ndarray, margin: int = 2
+    canvas: Image.Image, corners: Floats, depths: Floats, colours: Floats, seen: np.ndarray
 ) -> tuple[Image.Image, Box] | None:
     """Faces drawn as a picture with an alpha channel, over the part of the canvas that they touch.
 
@@ -122,13 +118,12 @@ def draw_faces(
         depths: of the faces; the far ones are drawn first, `[F]`.
         colours: `[F, 3]`.
         seen: mask `[F]`.
-        margin: pixels around.
 
     Returns:
         The picture and where it belongs, or None when nothing is on the canvas.
     """
-    low = np.floor(corners.min(axis=(0, 1))).astype(int) - margin
-    high = np.ceil(corners.max(axis=(0, 1))).astype(int) + margin
+    low = np.floor(corners.min(axis=(0, 1))).astype(int) - 2
+    high = np.ceil(corners.max(axis=(0, 1))).astype(int) + 2
     box = (max(low[0], 0), max(low[1], 0), min(high[0], canvas.width), min(high[1], canvas.height))
     if box[0] >= box[2] or box[1] >= box[3]:
         return None

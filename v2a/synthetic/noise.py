@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import signal
+from scipy import signal  # type: ignore[import-untyped]
 
 from v2a.synthetic.clip import Floats
 
@@ -13,29 +15,36 @@ FFT = 1024  # samples of one spectrum at any rate: 21 ms at 48 kHz, with 47 Hz b
 HOP = FFT // 4
 
 
-def fractal(
-    rng: np.random.Generator, width: int, height: int, cell: float, octaves: int = 5, stretch: float = 1.0, fall: float = 0.5
-) -> npt.NDArray[np.float32]:
-    """Smooth noise of several octaves `[height, width]`, about 0..1 with its mean at 0.5.
+@dataclass(frozen=True)
+class Grain:
+    """How noise looks.
 
-    Args:
-        rng: draws.
-        width, height: pixels.
+    Attributes:
         cell: size of the largest structures, pixels.
         octaves: each has half the size of the one before.
         stretch: how much wider than high the structures are.
         fall: height of an octave relative to the one before.
     """
+
+    cell: float
+    octaves: int = 5
+    stretch: float = 1.0
+    fall: float = 0.5
+
+
+def fractal(rng: np.random.Generator, width: int, height: int, look: Grain) -> npt.NDArray[np.float32]:
+    """Smooth noise of several octaves `[height, width]`, about 0..1 with its mean at 0.5."""
     total = np.zeros((height, width), np.float32)
     weight = 0.0
-    for octave in range(octaves):
-        size = max(cell / 2**octave, 1.0)
-        columns, rows = int(width / (size * stretch)) + 4, int(height / size) + 4
-        grid = Image.fromarray(rng.random((rows, columns), dtype=np.float32))
-        box = (1.0, 1.0, 1 + width / (size * stretch), 1 + height / size)
-        total += fall**octave * np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, box=box))
-        weight += fall**octave
-    return np.clip(total / np.float32(weight), 0, 1)
+    for octave in range(look.octaves):
+        size = max(look.cell / 2**octave, 1.0)
+        columns, rows = width / (size * look.stretch), height / size
+        cells = Image.fromarray(rng.random((int(rows) + 4, int(columns) + 4), dtype=np.float32))
+        smooth = cells.resize((width, height), Image.Resampling.BICUBIC, box=(1.0, 1.0, 1 + columns, 1 + rows))
+        total += np.float32(look.fall**octave) * np.asarray(smooth)
+        weight += look.fall**octave
+    noise: npt.NDArray[np.float32] = np.clip(total / np.float32(weight), 0, 1)
+    return noise
 
 
 def smoothstep(low: float, high: float, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -52,7 +61,7 @@ def spectrum_times(samples: int, sample_rate: int) -> Floats:
 
 def spectrum_frequencies(sample_rate: int) -> Floats:
     """Hz of the bins that `shape_spectrum` applies, `[FFT // 2 + 1]`."""
-    return np.fft.rfftfreq(FFT, 1 / sample_rate)
+    return np.arange(FFT // 2 + 1) * (sample_rate / FFT)
 
 
 def shape_spectrum(sound: Floats, gain: Floats, sample_rate: int) -> Floats:
@@ -86,6 +95,8 @@ def slow_noise(rng: np.random.Generator, count: int, step_s: float, period_s: fl
     before, left, right, after = (knots[base + shift] for shift in (-1, 0, 1, 2))
     # Catmull-Rom: smooth, and through every knot.
     curve: Floats = left + 0.5 * part * (
-        right - before + part * (2 * before - 5 * left + 4 * right - after + part * (3 * (left - right) + after - before))
+        right
+        - before
+        + part * (2 * before - 5 * left + 4 * right - after + part * (3 * (left - right) + after - before))
     )
     return curve

@@ -16,7 +16,7 @@ Mode = Literal["flight", "ground", "rest"]
 Against = Literal["floor", "wall", "body"]
 
 
-class TooManyEvents(RuntimeError):
+class TooManyEventsError(RuntimeError):
     """Bodies that chatter for ever; draw another scene."""
 
 
@@ -107,7 +107,7 @@ class World:
         """Move everything until the end.
 
         Raises:
-            TooManyEvents: something chatters.
+            TooManyEventsError: something chatters.
         """
         self.arcs = [
             [Arc("flight", b.start_s, b.x, b.z, b.vx, b.vz, az=-GRAVITY, spin=b.vx / b.half_width)] for b in self.bodies
@@ -123,7 +123,7 @@ class World:
                 self._collide(time, body, other)
             else:
                 self._single(time, body)
-        raise TooManyEvents
+        raise TooManyEventsError
 
     def state(self, body: int, t: float) -> Arc | None:
         """Of a body at time t; None before it has come in."""
@@ -203,7 +203,9 @@ class World:
         wall_time, normal = self._wall(last, b)
         if wall_time <= time:
             bounce = 0.75 * self._bounce(b, abs(arc.vx))
-            self._note(time, body, None, "wall", abs(arc.vx), b.mass * (1 + bounce) * abs(arc.vx), arc.x - normal * b.half_width, arc.z)
+            blow = b.mass * (1 + bounce) * abs(arc.vx)
+            where = (arc.x - normal * b.half_width, b.lane, arc.z)
+            self._note(Contact(time, body, None, "wall", abs(arc.vx), blow, *where))
             self._go_on(body, replace(arc, vx=normal * max(bounce * abs(arc.vx), 0.01), spin=arc.spin * 0.7))
         elif last.mode == "flight":
             self._land(time, body, arc)
@@ -220,7 +222,8 @@ class World:
         down = max(-arc.vz, 0.0)
         bounce = self._bounce(b, down)
         high = self.terrain.height(arc.x)
-        self._note(time, body, None, "floor", down, b.mass * (1 + bounce) * down, arc.x, high)
+        blow = b.mass * (1 + bounce) * down
+        self._note(Contact(time, body, None, "floor", down, blow, arc.x, b.lane, high))
         # Friction can take away, or give a ball as spin, no more than its coefficient times the blow.
         most = b.material.friction * (1 + bounce) * down
         slip = arc.vx - (self.terrain.belt if self.terrain.on_belt(arc.x) else 0.0)
@@ -262,19 +265,20 @@ class World:
         speed = max(-((p.vx - q.vx) * nx + (p.vz - q.vz) * nz), 0.0)
         bounce = np.sqrt(self._bounce(a, speed) * self._bounce(b, speed))
         blow = (speed + max(bounce * speed, 0.05)) / (1 / a.mass + 1 / b.mass)
-        self._note(time, i, j, "body", speed, blow, q.x + nx * b.half_width, q.z + nz * b.half_width)
+        where = (q.x + nx * b.half_width, a.lane, q.z + nz * b.half_width)
+        self._note(Contact(time, i, j, "body", speed, blow, *where))
         self._go_on(i, replace(p, vx=p.vx + blow * nx / a.mass, vz=p.vz + blow * nz / a.mass))
         self._go_on(j, replace(q, vx=q.vx - blow * nx / b.mass, vz=q.vz - blow * nz / b.mass))
 
     def _bounce(self, b: Body, speed: float) -> float:
         """Restitution: harder blows lose more; what does not roll loses its bounce in tilting."""
         fast = (max(speed, 0.2) / 2) ** -0.1
-        return min(b.material.bounce * self.terrain.hardness * fast * (1.0 if b.round else 0.55), 0.92)
+        kept = min(b.material.bounce * self.terrain.hardness * fast * (1.0 if b.round else 0.55), 0.92)
+        return float(kept)
 
-    def _note(self, time: float, body: int, other: int | None, against: Against, speed: float, impulse: float, x: float, z: float) -> None:
-        if speed > 0.02:  # less than that is a touch, not a strike
-            place = (float(x), self.bodies[body].lane, float(z))
-            self.contacts.append(Contact(float(time), body, other, against, float(speed), float(impulse), *place))
+    def _note(self, contact: Contact) -> None:
+        if contact.speed > 0.02:  # less than that is a touch, not a strike
+            self.contacts.append(contact)
 
 
 def _reach(way: float, speed: float, acceleration: float) -> float:

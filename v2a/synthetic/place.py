@@ -42,12 +42,12 @@ class Kind:
 
 
 PLACES = (
-    Kind("room", 2.2, 2.2, (0.16, 0.52), "planks", "paint", "planks", "planks", 0.96, 0.35, 0.10),
-    Kind("courtyard", 2.8, 2.6, (0.2, 0.62), "slabs", "brick", "brick", "concrete", 1.0, 0.5, 0.0),
-    Kind("street", 3.2, 3.0, (0.22, 0.7), "asphalt", "concrete", "concrete", "concrete", 0.98, 0.25, 0.22),
-    Kind("conveyor", 2.4, 2.0, (0.2, 0.55), "concrete", "metal", "metal", "metal", 0.95, 0.8, 0.3),
-    Kind("table", 0.55, 0.5, (0.045, 0.13), "planks", "tiles", "planks", "table", 0.92, 0.3, 0.0),
-    Kind("stairs", 2.6, 2.0, (0.18, 0.5), "stone", "brick", "stone", "stone", 1.0, 0.9, 0.0),
+    Kind("room", 2.2, 2.2, (0.22, 0.6), "planks", "paint", "planks", "planks", 0.96, 0.35, 0.10),
+    Kind("courtyard", 2.8, 2.6, (0.26, 0.75), "slabs", "brick", "brick", "concrete", 1.0, 0.5, 0.0),
+    Kind("street", 3.2, 3.0, (0.3, 0.85), "asphalt", "concrete", "concrete", "concrete", 0.98, 0.25, 0.22),
+    Kind("conveyor", 2.4, 2.0, (0.24, 0.6), "concrete", "metal", "metal", "metal", 0.95, 0.8, 0.3),
+    Kind("table", 0.55, 0.5, (0.055, 0.15), "planks", "tiles", "planks", "table", 0.92, 0.3, 0.0),
+    Kind("stairs", 2.6, 2.0, (0.24, 0.55), "stone", "brick", "stone", "stone", 1.0, 0.9, 0.0),
 )
 
 
@@ -134,10 +134,16 @@ def draw_place(rng: np.random.Generator, width: int, height: int) -> Place:
     away = half * rng.uniform(1.02, 1.12) / np.tan(FIELD_OF_VIEW / 2) * max(1.0, (width / height) / 1.9)
     yaw, pitch = rng.uniform(-0.12, 0.12), rng.uniform(0.22, 0.42)
     middle = kind.depth / 2
-    eye = np.array([np.sin(yaw) * away * np.cos(pitch), middle - away * np.cos(pitch) * np.cos(yaw), 0.3 * half + away * np.sin(pitch)])
+    eye = np.array(
+        [
+            np.sin(yaw) * away * np.cos(pitch),
+            middle - away * np.cos(pitch) * np.cos(yaw),
+            0.3 * half + away * np.sin(pitch),
+        ]
+    )
     view = View(eye, float(yaw), float(pitch), width, height)
     light = np.array([rng.uniform(-0.8, 0.8) * half, rng.uniform(-0.2, 0.7) * kind.depth, rng.uniform(1.5, 2.2) * half])
     colours = []
     for names in (_FLOORS[kind.floor], _WALLS[kind.wall]):
         colours.append(np.array(names[int(rng.integers(len(names)))]) + rng.normal(0, 6, 3))
-    return Place(kind, terrain, view, light, float(rng.uniform(0.75, 1.1)), colours[0], colours[1])
+    return Place(kind, terrain, view, light, float(rng.uniform(0.9, 1.25)), colours[0], colours[1])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from v2a.synthetic.clip import Floats
-from v2a.synthetic.noise import fractal, smoothstep
+from v2a.synthetic.noise import Grain, fractal, smoothstep
 
 Pixels = npt.NDArray[np.float32]
 RGB = tuple[int, int, int]
@@ -130,7 +130,7 @@ def _clouds(rng: np.random.Generator, hour: Hour, weather: str, width: int, degr
     rows = len(degrees)
     per_degree = rows / max(float(degrees[0] - degrees[-1]), 1.0)
     ceiling = 22 * np.log1p(np.clip(degrees, 0, None) / 5) * per_degree  # steps of the ceiling for each row
-    field = fractal(rng, width, int(ceiling.max()) + 2, size * per_degree, 6, stretch, 0.55)
+    field = fractal(rng, width, int(ceiling.max()) + 2, Grain(size * per_degree, 6, stretch, 0.55))
     index = ceiling.astype(int)
     part = (ceiling - index)[:, None].astype(np.float32)
     density = field[index] * (1 - part) + field[index + 1] * part
