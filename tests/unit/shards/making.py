@@ -38,12 +38,12 @@ def make_clip(number: int, geometry: Geometry = TINY, **row: object) -> Clip:
 
 
 def make_record(number: int = 0, **values: object) -> VideoRecord:
-    return VideoRecord(
-        **{
-            "source": SOURCE, "bytes": 2**40, "mtime_ns": 2**60 + number, "content": f"{number:032x}", "span": "0-5", "seconds": 3.6,
-            "clips": 3, "dropped": {"still": 2}, "remainder_s": 0.1, "facts": {"codec": "h264", "fps": 29.97}, "notes": [LABEL],
-        } | values
-    )  # fmt: skip
+    known = {
+        "source": SOURCE, "bytes": 2**40, "mtime_ns": 2**60 + number, "content": f"{number:032x}", "span": "0-5",
+        "seconds": 3.6, "clips": 3, "dropped": {"still": 2}, "remainder_s": 0.1,
+        "facts": {"codec": "h264", "fps": 29.97}, "notes": [LABEL],
+    }  # fmt: skip
+    return VideoRecord(**known | values)
 
 
 def make_dataset(folder: Path, clips: int, geometry: Geometry = TINY, **settings: object) -> list[Clip]:

@@ -135,10 +135,14 @@ def test_names_are_never_used_twice(tmp_path: Path):
 
 
 def test_an_error_inside_with_keeps_whole_shards_only(tmp_path: Path):
-    with pytest.raises(KeyError), ShardWriter(tmp_path, TINY, clips_per_shard=2, prefix="a") as writer:
-        for number in range(3):
-            writer.add(make_clip(number))
-        raise KeyError
+    def stop_after(clips: int) -> None:
+        with ShardWriter(tmp_path, TINY, clips_per_shard=2, prefix="a") as writer:
+            for number in range(clips):
+                writer.add(make_clip(number))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop_after(3)
     assert [path.name for path in tmp_path.iterdir()] == ["clips-a-00000.h5"]
 
 
