@@ -76,7 +76,7 @@ class Service:
             if tried.wait_s is not None:
                 self.limiter.hold(tried.wait_s)
             elif attempt < self.retries:
-                self.stop.wait(self.backoff_s * 2**attempt * random.uniform(1, 1.5))
+                self.stop.wait(min(self.backoff_s * 2**attempt, _PATIENCE_S) * random.uniform(1, 1.5))
         return Answer("failed", reason=f"{reason} ({self.retries + 1} tries)")
 
     def _ask(self, name: str) -> Answer | _Again:
@@ -111,7 +111,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 
 def _understand(name: str, body: bytes) -> Answer:
     match = _ANSWER.fullmatch(body)
-    if match is None:
+    if match is None or len(body) > _LONGEST:
         return Answer("failed", reason=f'expected i("{name}","<video id>"); but the service answered {body[:60]!r}')
     if match[1] != name.encode():
         return Answer("failed", reason=f"the service answered for another id, {match[1][:60]!r}")

@@ -55,9 +55,29 @@ unless you add --retry-gone. Failures are in <out>.failures.jsonl.""",
     made.add_argument(
         "--parallel", type=whole_number, default=4, metavar="N", help="lookups under way at once (default: 4)"
     )
+    made.add_argument("--timeout", type=_seconds, default=20.0, metavar="S", help="seconds for one try (default: 20)")
+    made.add_argument(
+        "--retries",
+        type=_retries,
+        default=4,
+        metavar="N",
+        help="after a first try that failed, ever later (default: 4)",
+    )
     made.add_argument("--retry-gone", action="store_true", help="ask again for videos that were gone")
     made.add_argument("--dry-run", action="store_true", help="say what would be asked, and ask nothing")
     made.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or not 0 < float(text) <= 3600:
+        raise argparse.ArgumentTypeError(f"expected seconds of up to 3600, but got {text!r}")
+    return float(text)
+
+
+def _retries(text: str) -> int:
+    if not re.fullmatch(r"\d\d?", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 0 to 99, but got {text!r}")
+    return int(text)
 
 
 def _address(text: str) -> str:
@@ -149,7 +169,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(wanted, options)
     stop = threading.Event()
-    service = Service(options.service, Limiter(options.rate), stop)
+    service = Service(options.service, Limiter(options.rate), stop, options.timeout, options.retries)
     with Ledger(options.out, COLUMNS) as ledger:
         assert isinstance(ledger, Ledger)
         failures = Failures(failures_path(options.out))
