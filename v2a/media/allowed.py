@@ -16,6 +16,11 @@ ALLOWED_FORMATS = (
 SEEKABLE_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 
+def decoder_pixels(pixels: int) -> int:
+    """What to tell decoders: they compare the coded size, which is rounded up to whole blocks of up to 128 pixels."""
+    return min(pixels + pixels // 4 + (1 << 16), 2**31 - 1)
+
+
 def input_options(pixels: int) -> dict[str, str]:
     """Options of an input, the same for ffmpeg and for PyAV.
 
@@ -25,5 +30,5 @@ def input_options(pixels: int) -> dict[str, str]:
     return {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(ALLOWED_FORMATS),
-        "max_pixels": str(min(pixels, 2**31 - 1)),
+        "max_pixels": str(decoder_pixels(pixels)),
     }

@@ -81,7 +81,7 @@ class Plan:
         chroma = ":in_h_chr_pos=0:in_v_chr_pos=128" if self.look.chroma_left else ""
         return (
             f"showinfo=checksum=0,setpts=PTS-{zero},fps=fps={fps}:round=up:start_time=0,"
-            f"scale={place.scaled_width}:{place.scaled_height}:flags={place.filter_name}{chroma},format=rgb24"
+            f"scale={place.scaled_width}:{place.scaled_height}:flags={place.filter_name}:interl=0{chroma},format=rgb24"
         )
 
     def _sound_filters(self) -> str:

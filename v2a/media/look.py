@@ -13,7 +13,7 @@ import av.stream
 import av.video.stream
 
 from v2a.media import reasons
-from v2a.media.allowed import input_options
+from v2a.media.allowed import decoder_pixels, input_options
 from v2a.media.opening import OpenFile
 from v2a.media.reading import Facts, Limits, MediaError
 
@@ -173,7 +173,7 @@ def prepare_decoder(stream: Any, threads: int, pixels: int) -> None:
     context.thread_type = "NONE" if threads == 1 else "AUTO"
     context.thread_count = threads
     if stream.type == "video":
-        context.options = {"max_pixels": str(min(pixels, 2**31 - 1))}
+        context.options = {"max_pixels": str(decoder_pixels(pixels))}
         context.flags &= ~int(av.codec.context.Flags.output_corrupt)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import av.error
+import av.filter
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -15,7 +16,7 @@ from v2a.media.assemble import Assembler
 from v2a.media.damage import Damage
 from v2a.media.fit import Placement
 from v2a.media.sound import SoundLine
-from v2a.media.timeline import PictureClock
+from v2a.media.timeline import BestStamp, PictureClock
 
 
 def decode(stream: Any, packet: Any, damage: Damage, at_s: float) -> list[Any]:
@@ -41,8 +42,10 @@ class PictureDecoder:
         self._usual_s = usual_s
         self._threads = threads
         self._reformatter = VideoReformatter()
+        self._guess = BestStamp()
         self._held: Any = None
         self._placement: Placement | None = None
+        self._unmarking: tuple[tuple[int, int, str], av.filter.Graph] | None = None
 
     def place(self, placement: Placement) -> None:
         """How pictures are scaled, known once the first one was decoded."""
@@ -70,10 +73,8 @@ class PictureDecoder:
         self._held = None
 
     def _stamp(self, frame: Any) -> int:
-        for stamp in (frame.pts, frame.dts):
-            if stamp is not None:
-                return int(stamp)
-        return self.clock.follows(frame.duration, self._usual_s)
+        stamp = self._guess.best(frame.pts, frame.dts)
+        return self.clock.follows(frame.duration, self._usual_s) if stamp is None else stamp
 
     def _fill(self, count: int) -> None:
         if count == 0 or self._held is None or not self._assembler.wants_picture:
@@ -91,6 +92,8 @@ class PictureDecoder:
     def _scaled(self, frame: Any, placement: Placement) -> npt.NDArray[np.uint8]:
         """uint8 `[scaled_height, scaled_width, 3]`, a view into PyAV's own memory."""
         width, height = placement.scaled_width, placement.scaled_height
+        if frame.interlaced_frame:
+            frame = self._whole(frame)
         made = self._reformatter.reformat(
             frame,
             width,
@@ -103,6 +106,18 @@ class PictureDecoder:
         rows: npt.NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         picture: npt.NDArray[np.uint8] = rows[:height, : width * 3].reshape(height, width, 3)
         return picture
+
+
+    def _whole(self, frame: Any) -> Any:
+        """The same picture without its mark as interlaced: since FFmpeg 8 the scaler keeps fields apart, which would show as a comb."""
+        shape = (frame.width, frame.height, frame.format.name)
+        if self._unmarking is None or self._unmarking[0] != shape:
+            graph = av.filter.Graph()
+            source = graph.add_buffer(width=shape[0], height=shape[1], format=frame.format, time_base=frame.time_base)
+            graph.link_nodes(source, graph.add("setfield", "mode=prog"), graph.add("buffersink")).configure()
+            self._unmarking = (shape, graph)
+        self._unmarking[1].push(frame)
+        return self._unmarking[1].pull()
 
 
 class SoundDecoder:

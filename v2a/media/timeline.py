@@ -21,6 +21,24 @@ def slots_before(seconds: Fraction, fps: int) -> int:
     return max(0, math.ceil(seconds * fps))
 
 
+class BestStamp:
+    """libavcodec's "best effort" time stamp, which PyAV does not show: decoding times where presentation times prove wrong."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._faults = {"pts": 0, "dts": 0}
+
+    def best(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp to believe of a frame's two; None when it has neither (avcodec/decode.c, guess_correct_pts)."""
+        for name, stamp, other in (("dts", dts, pts), ("pts", pts, dts)):
+            if stamp is not None:
+                self._faults[name] += stamp <= self._last.get(name, stamp - 1)
+            if stamp is not None or other is not None:
+                self._last[name] = stamp if stamp is not None else other  # type: ignore[assignment]
+        believe_pts = self._faults["pts"] <= self._faults["dts"] or dts is None
+        return pts if pts is not None and believe_pts else dts
+
+
 @dataclass
 class PictureClock:
     """Which slots a frame is shown in, from the frames' time stamps alone.
