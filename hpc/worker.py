@@ -8,18 +8,21 @@ srun -N4 --ntasks-per-node=1 --mpi=pmix python -m hpc.worker --run-dir runs/try 
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hpc.stop import StopSignals
 from hpc.world import World, read_world
 from v2a.comm import Comm, LocalComm
+from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage, shares_tasks
 from v2a.tasks import SerialTasks, Tasks, local_tasks
 
 _MIN_FREE_BYTES = 1 << 30
+# Slurm's warning before a time limit or a preemption is USR2 and not USR1, which NCCL may catch; TERM is scancel's.
+_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
 SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
@@ -65,7 +68,7 @@ def run(
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
     recorder = _Recorder(run_dir, world, stage, overrides)
     try:
-        with StopSignals() as stop:
+        with StopSignals(_SIGNALS, person=False) as stop:
             metrics = run_stage(stage, config, Context(comm, tasks, run_dir, recorder.report, stop.requested))
     finally:
         recorder.close()

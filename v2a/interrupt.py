@@ -1,19 +1,26 @@
-"""Ctrl-C and the like as a wish: the first asks to stop cleanly, the second ends at once."""
+"""Signals that ask to stop: they only set a flag, which long work looks at where it can stop cleanly."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ASK = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt:
-    """While it is entered, the first SIGINT or SIGTERM sets `requested`, the second raises `KeyboardInterrupt`."""
+class StopSignals:
+    """While it is entered, these signals set `requested` instead of ending the process.
 
-    def __init__(self) -> None:
+    Args:
+        signals: by default Ctrl-C and SIGTERM.
+        person: someone is at the terminal: the first is answered by a sentence, and the second raises `KeyboardInterrupt`.
+    """
+
+    def __init__(self, signals: Sequence[signal.Signals] = ASK, *, person: bool = True) -> None:
+        self._signals, self._person = signals, person
         self._requested = False
         self._before: dict[int, Any] = {}
 
@@ -22,13 +29,14 @@ class Interrupt:
         return self._requested
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._requested:
+        if self._requested and self._person:
             raise KeyboardInterrupt
         self._requested = True
-        print("\nstopping; what is whole is kept (once more: stop at once)", file=sys.stderr, flush=True)
+        if self._person:
+            print("\nstopping; what is whole is kept (once more: stop at once)", file=sys.stderr, flush=True)
 
-    def __enter__(self) -> Interrupt:
-        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+    def __enter__(self) -> StopSignals:
+        self._before = {number: signal.signal(number, self._note) for number in self._signals}
         return self
 
     def __exit__(

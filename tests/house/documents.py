@@ -10,7 +10,7 @@ import re
 import subprocess
 import textwrap
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.house.shell import simple_commands
@@ -296,18 +296,22 @@ def _parser_fault(module: str, arguments: list[str]) -> str | None:
             options = loaded.parser().parse_args(arguments)
     except SystemExit as ended:
         return None if ended.code in (0, None) else said.getvalue().strip().splitlines()[-1]
-    return _settings_fault(getattr(options, "settings", None))
+    return _settings_fault(getattr(options, "settings", None), getattr(loaded, "validate", _stage_config))
 
 
-def _settings_fault(settings: list[str] | None) -> str | None:
-    """A stage and its key=value settings are checked as the program would."""
+def _stage_config(settings: list[str]) -> object:
     from hpc.worker import split_stage
     from v2a.stages import load_config
 
+    return load_config(*split_stage(settings))
+
+
+def _settings_fault(settings: list[str] | None, validate: Callable[[list[str]], object]) -> str | None:
+    """key=value settings are checked as the program would: those of a stage, or by the module's own `validate`."""
     if settings is None:
         return None
     try:
-        load_config(*split_stage(settings))
+        validate(settings)
     except ValueError as error:
         return str(error)
     return None

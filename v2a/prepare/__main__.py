@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from v2a.config import ConfigError, build_config, describe
-from v2a.interrupt import Interrupt
+from v2a.interrupt import StopSignals
 from v2a.prepare.config import Config
 from v2a.prepare.folder import Done, Folder, FolderBusy
 from v2a.prepare.inputs import find_inputs
@@ -44,16 +45,25 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def validate(settings: Sequence[str]) -> Config:
+    """The config of these "key=value" settings.
+
+    Raises:
+        ConfigError: an unknown key, or a bad value.
+    """
+    return build_config(Config, [setting for setting in settings if setting != "stage=prepare"])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prepare; 0 when all was read, 1 with a sentence when it could not be, 130 when it was stopped."""
     options = parser().parse_intermixed_args(arguments)
     workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     try:
-        config = build_config(Config, [s for s in options.settings if s != "stage=prepare"])
+        config = validate(options.settings)
         if options.dry_run:
             return _dry_run(config)
-        with Interrupt() as interrupt:
-            result = local_tasks(workers).run(PrepareJob(config), interrupt.requested)
+        with StopSignals() as stop:
+            result = local_tasks(workers).run(PrepareJob(config), stop.requested)
         return _INTERRUPTED if result["stopped"] else 0
     except (ConfigError, FolderBusy, WorkerDied, OSError, ValueError) as error:
         print(f"prepare: {error}", file=sys.stderr)
@@ -71,7 +81,7 @@ def _dry_run(config: Config) -> int:
     Progress(sys.stdout).begin(inputs, plan)
     geometry = config.geometry
     size = geometry.frames * geometry.frame_bytes + 2 * geometry.samples
-    print(f"clips of {geometry}, {size / 1e6:.1f} MB each, would go to {config.out}")
+    print(f"clips of {geometry} (preset {config.preset}), {size / 1e6:.1f} MB each, would go to {config.out}")
     for task in plan.tasks[:20]:
         print(f"  {task.video.path!a} {task.video.span}")
     if len(plan.tasks) > 20:
