@@ -53,7 +53,7 @@ class Fault:
 def need_library() -> None:
     """Raises a InputError that says how to get the tfrecord library, if it is not there."""
     try:
-        import tfrecord  # type: ignore[import-untyped]  # noqa: F401
+        import tfrecord  # noqa: F401
     except ImportError as error:
         raise InputError(
             f'reading records needs the tfrecord library ({error}): pip install "v2a-hpc[youtube8m]"'

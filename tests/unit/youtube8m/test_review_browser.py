@@ -24,9 +24,8 @@ _FLAGS = [
 _SERVER_GONE = ("net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET", "net::ERR_EMPTY_RESPONSE")
 _HOSTILE = '</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">'
 
-pytestmark = pytest.mark.skipif(
-    _CHROMIUM is None, reason="Debian's chromium is not installed: apt-get install chromium"
-)
+if _CHROMIUM is None:
+    pytest.skip("Debian's chromium is not installed: apt-get install chromium", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
