@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +17,29 @@ Batch = dict[str, torch.Tensor]
 _KEPT = 4  # free pieces of memory: a loop holds one or two batches at a time
 
 
-class Samples(list[Sample]):
+class Samples(Sequence[Sample]):
     """The samples of a batch: views of `batch`, whose tensors have one more dimension in front.
 
     `batch` has also "skipped", the number of damaged clips that were replaced; a sample has not.
     """
 
     def __init__(self, batch: Batch) -> None:
-        parts = {name: whole.unbind() for name, whole in batch.items() if whole.ndim}
-        super().__init__(dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True))
         self.batch = batch
 
+    def __len__(self) -> int:
+        return len(self.batch["clip"])
 
-def whole_batch(samples: list[Sample]) -> Batch:
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Sample]: ...
+    def __getitem__(self, place: int | slice) -> Sample | list[Sample]:
+        if isinstance(place, slice):
+            return [self[k] for k in range(len(self))[place]]
+        return {name: whole[range(len(self))[place]] for name, whole in self.batch.items() if whole.ndim}
+
+
+def whole_batch(samples: Sequence[Sample]) -> Batch:
     """The batch that samples of a `ClipDataset` are part of: DataLoader's `collate_fn`, without copying."""
     if not isinstance(samples, Samples):
         raise TypeError("expected the samples of one ClipDataset; for anything else use torch's default_collate")

@@ -16,7 +16,7 @@ from v2a.shards.errors import ShardError
 from v2a.shards.layout import checksum
 
 # What is read at once before its checksums are taken: it must still be in a core's cache then. Measured (docs/LOG.md).
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
 
 
 class ChunkReader:
