@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d  # type: ignore[import-untyped]
+from scipy.ndimage import gaussian_filter1d
 
 from v2a.geometry import Geometry
 from v2a.synthetic.clip import Floats
@@ -14,6 +14,7 @@ from v2a.synthetic.noise import slow_noise
 
 # The same for all clips: with a zoom, size on the screen would no longer tell the distance.
 FIELD_OF_VIEW = np.radians(55.0)
+MODES = ("fixed", "pan", "handheld")
 _REACH = np.radians(75.0)  # how far it turns
 
 
@@ -55,17 +56,17 @@ def focal_length(width: int) -> float:
     return float(width / 2 / np.tan(FIELD_OF_VIEW / 2))
 
 
-def draw_camera(rng: np.random.Generator, track: Floats, geometry: Geometry, wind: float) -> Camera:
+def draw_camera(rng: np.random.Generator, mode: str, track: Floats, geometry: Geometry, wind: float) -> Camera:
     """A camera for a target.
 
     Args:
         rng: draws.
+        mode: one of `MODES`.
         track: where the target is at each frame, m, `[T, 3]`.
         geometry: size and rate of the picture.
         wind: 0..1; shakes a camera that is held by hand.
     """
     width, height, fps = geometry.width, geometry.height, geometry.fps
-    mode = str(rng.choice(["fixed", "pan", "handheld"], p=[0.3, 0.4, 0.3]))
     away = track - EAR
     azimuth = np.unwrap(np.arctan2(-away[:, 0], away[:, 1]))
     azimuth -= 2 * np.pi * np.round(np.median(azimuth) / (2 * np.pi))

@@ -8,7 +8,7 @@ import subprocess
 import wave
 from pathlib import Path
 
-import ffmpeg  # type: ignore[import-untyped]
+import ffmpeg
 import numpy as np
 import numpy.typing as npt
 

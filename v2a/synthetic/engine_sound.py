@@ -14,8 +14,9 @@ HARMONICS = 24
 _REFERENCE_M = 100.0
 # A real engine at low power is quieter and, for a propeller, turns more slowly; both follow from the path that is seen.
 _POWER_DB = 12.0
-# Engines of one aircraft never turn at quite the same speed; the beat is part of how a twin sounds.
-_DETUNE = (1.0, 1.004)
+# Two engines never turn at quite the same speed: the beat (1.4 Hz) is part of how a twin sounds. Nothing in the picture tells
+# its phase, so the second engine has a tenth of the power, which keeps the beat's rise and fall within 6 dB.
+_ENGINES = ((1.0, 0.9), (1.012, 0.1))  # relative speed, share of power
 
 
 def air_db_per_m(hz: Floats) -> Floats:
@@ -52,7 +53,7 @@ def level_db(kind: Aircraft, flight: Flight, times: Floats, sample_rate: int) ->
     hz = spectrum_frequencies(sample_rate)
     for order, amplitude in enumerate(_harmonics(kind, flight, sample_rate), 1):
         gain = _at(tone_gain, hz, order * fundamental_hz(kind, flight) * heard.doppler)
-        power += len(kind.engines) * (amplitude * gain) ** 2 / 2
+        power += (amplitude * gain) ** 2 / 2
     if kind.whine_hz:
         power += _whine_gain(heard.angle) ** 2 / 2 * _at(tone_gain, hz, kind.whine_hz * heard.doppler) ** 2
     level: Floats = 10 * np.log10(np.maximum(power, 1e-12))
@@ -98,12 +99,12 @@ def _directivity_db(kind: Aircraft, angle: Floats) -> Floats:
 
 
 def _harmonics(kind: Aircraft, flight: Flight, sample_rate: int) -> Floats:
-    """Amplitudes of one engine's harmonics, so that all engines together have a power of 1; none near half the sample rate."""
+    """Amplitudes of the harmonics of all engines together, of power 1; none near half the sample rate."""
     if not kind.blades:
         return np.zeros(0)
     count = min(HARMONICS, int(0.4 * sample_rate / fundamental_hz(kind, flight) / 1.7))
     amplitudes = 10 ** (-kind.tilt_db * np.log2(np.arange(1, count + 1)) / 20)
-    scaled: Floats = amplitudes * np.sqrt(2 / (len(kind.engines) * np.sum(amplitudes**2)))
+    scaled: Floats = amplitudes * np.sqrt(2 / np.sum(amplitudes**2))
     return scaled
 
 
@@ -115,14 +116,14 @@ def _blade_tones(rng: np.random.Generator, kind: Aircraft, flight: Flight, geome
     emission = np.interp(times, knots, heard_at(flight, knots).emission_s)
     amplitudes = _harmonics(kind, flight, geometry.sample_rate)
     total = np.zeros(geometry.samples)
-    for engine in range(len(kind.engines)):
-        turn = 2 * np.pi * fundamental_hz(kind, flight) * _DETUNE[engine % 2]
+    for speed, share in _ENGINES if len(kind.engines) > 1 else ((1.0, 1.0),):
+        turn = 2 * np.pi * fundamental_hz(kind, flight) * speed
         z = np.exp(1j * (turn * emission + rng.uniform(0, 2 * np.pi)))
         weights = amplitudes * np.exp(1j * rng.uniform(0, 2 * np.pi, len(amplitudes)))
         series = np.full(geometry.samples, weights[-1])
         for weight in weights[-2::-1]:  # Horner: one multiplication for each harmonic instead of one sine
             series = series * z + weight
-        total += (series * z).real
+        total += np.sqrt(share) * (series * z).real
     return total
 
 

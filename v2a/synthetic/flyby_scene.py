@@ -8,13 +8,14 @@ import numpy as np
 
 from v2a.geometry import Geometry
 from v2a.synthetic.aircraft import AIRCRAFT, Aircraft, build
-from v2a.synthetic.camera import Camera, draw_camera
+from v2a.synthetic.camera import MODES, Camera, draw_camera
 from v2a.synthetic.clip import Floats, generator
 from v2a.synthetic.flight import EAR, Flight, draw_flight
 from v2a.synthetic.ground import GROUNDS, draw_ground
 from v2a.synthetic.mesh import Mesh
 from v2a.synthetic.sky import Pixels, Sky, draw_sky
 
+_SMALLEST = 0.03  # of the picture's width: 8 pixels at the paper's 256
 _PAINTS = (
     (236, 238, 240),
     (228, 224, 210),
@@ -87,14 +88,21 @@ def draw_scene(geometry: Geometry, seed: int, index: int) -> Scene:
 def _draw_actors(
     rng: np.random.Generator, count: int, times: Floats, geometry: Geometry, wind: float
 ) -> tuple[list[Actor], Camera]:
-    """Aircraft that can be seen for a good part of the clip; of 40 tries the first, else the best."""
+    """Aircraft that can be seen for a good part of the clip.
+
+    Types and the way of filming are drawn once, so that the hard ones are as frequent as the easy ones; paths are drawn until
+    one serves: of 60 the first, else the best.
+    """
+    kinds = [AIRCRAFT[int(rng.integers(len(AIRCRAFT)))] for _ in range(count)]
+    mode = str(rng.choice(MODES, p=[0.3, 0.4, 0.3]))
+    enough = 0.45 if mode == "fixed" else 0.6
     best: tuple[float, list[Actor], Camera] | None = None
-    for _ in range(40 if count else 1):
-        actors = [_draw_actor(rng, geometry.segment_s) for _ in range(count)]
+    for _ in range(60 if count else 1):
+        actors = [_draw_actor(rng, kind, geometry.segment_s) for kind in kinds]
         target = actors[0].flight.position(times) if actors else _somewhere(rng, len(times))
-        camera = draw_camera(rng, target, geometry, wind)
-        shares = [_share_in_view(actor.flight, camera, times) for actor in actors] or [1.0]
-        score = min(shares[0] / 0.55, *(share / 0.2 for share in shares[1:]), 1.0)
+        camera = draw_camera(rng, mode, target, geometry, wind)
+        shares = [_share_in_view(actor, camera, times) for actor in actors] or [1.0]
+        score = min(shares[0] / enough, *(share / 0.2 for share in shares[1:]), 1.0)
         if best is None or score > best[0]:
             best = (score, actors, camera)
         if score >= 1.0:
@@ -103,8 +111,7 @@ def _draw_actors(
     return best[1], best[2]
 
 
-def _draw_actor(rng: np.random.Generator, seconds: float) -> Actor:
-    kind = AIRCRAFT[int(rng.integers(len(AIRCRAFT)))]
+def _draw_actor(rng: np.random.Generator, kind: Aircraft, seconds: float) -> Actor:
     flight = draw_flight(rng, kind, seconds)
     base = _PAINTS[0] if kind.family == "glider" else _PAINTS[int(rng.integers(len(_PAINTS)))]
     accent = _ACCENTS[int(rng.integers(len(_ACCENTS)))]
@@ -117,10 +124,12 @@ def _somewhere(rng: np.random.Generator, frames: int) -> Floats:
     return np.tile(EAR + 500 * np.array([-np.sin(azimuth), np.cos(azimuth), np.tan(elevation)]), (frames, 1))
 
 
-def _share_in_view(flight: Flight, camera: Camera, times: Floats) -> float:
-    places = flight.position(times)
+def _share_in_view(actor: Actor, camera: Camera, times: Floats) -> float:
+    """Share of the time in which the aircraft is in the picture and large enough to be told from others."""
+    places = actor.flight.position(times)
     inside = 0
     for frame in range(0, len(times), 5):
         (x, y), depth = camera.project(places[frame], frame)
-        inside += bool(depth > 1 and 0 < x < camera.width and 0 < y < camera.height)
+        large = camera.focal * actor.kind.span_m > _SMALLEST * camera.width * depth
+        inside += bool(depth > 1 and large and 0 < x < camera.width and 0 < y < camera.height)
     return inside / len(range(0, len(times), 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from v2a.geometry import Geometry
 from v2a.synthetic.clip import SOUND_SPEED, Clip, Floats, generator, rounded, to_pcm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from v2a.synthetic.clip import Floats
 from v2a.synthetic.materials import Body

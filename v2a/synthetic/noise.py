@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import signal  # type: ignore[import-untyped]
+from scipy import signal
 
 from v2a.synthetic.clip import Floats
 
@@ -61,7 +61,7 @@ def spectrum_times(samples: int, sample_rate: int) -> Floats:
 
 def spectrum_frequencies(sample_rate: int) -> Floats:
     """Hz of the bins that `shape_spectrum` applies, `[FFT // 2 + 1]`."""
-    return np.arange(FFT // 2 + 1) * (sample_rate / FFT)
+    return np.arange(FFT // 2 + 1, dtype=np.float64) * (sample_rate / FFT)
 
 
 def shape_spectrum(sound: Floats, gain: Floats, sample_rate: int) -> Floats:
