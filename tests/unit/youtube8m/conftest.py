@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -64,7 +63,8 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "v2a.youtube8m", *map(str, arguments)]
+        # What a shell starts in the background ignores Ctrl-C, and so do its children.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "v2a.youtube8m", *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
         process = subprocess.Popen(
             command,
@@ -73,7 +73,6 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_hear_ctrl_c,
         )
         started.append(process)
         return process
@@ -82,11 +81,6 @@ def start_cli(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def _hear_ctrl_c() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
