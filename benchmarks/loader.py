@@ -271,15 +271,19 @@ def print_table(kind: str, rates: dict[str, list[float]]) -> None:
         print(f"  {name:<40}{middle:>10.1f}{least:>10.1f}{statistics.median(ratios):>16.2f}{min(ratios):>8.2f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument(
         "--videos", type=Path, metavar="DIR", help="make the clips from the videos here, not from rendered ones"
     )
-    parser.add_argument("--clips", type=int, default=60, help="how many clips (default: 60, 11 MB each)")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="12 clips, 3 rounds")
-    options = parser.parse_args()
+    made.add_argument("--clips", type=int, default=60, help="how many clips (default: 60, 11 MB each)")
+    made.add_argument("--rounds", type=int, default=9)
+    made.add_argument("--quick", action="store_true", help="12 clips, 3 rounds")
+    return made
+
+
+def main() -> None:
+    options = parser().parse_args()
     clips, rounds = (12, 3) if options.quick else (options.clips, options.rounds)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
