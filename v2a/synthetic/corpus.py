@@ -26,9 +26,10 @@ from v2a.synthetic.config import Config
 from v2a.synthetic.encode import write_video
 from v2a.synthetic.store import clip_name, is_whole, place, scratch
 
-# Measured for clips of 10 s, 640x360, 25 frames/s on one core of the development machine (docs/LOG.md): for --dry-run only.
-_SECONDS_PER_MEGAPIXEL = {"flyby": 0.09, "impacts": 0.09}
-_BYTES_PER_MEGAPIXEL = {"flyby": 30_000, "impacts": 30_000}
+# Measured for clips of 10 s, 640x360, 25 frames/s, crf 23 on one core of the development machine (docs/LOG.md); for --dry-run only.
+_SECONDS_PER_MEGAPIXEL = {"flyby": 0.06, "impacts": 0.06}
+_BYTES_PER_MEGAPIXEL = {"flyby": 1400, "impacts": 1200}
+_BYTES_PER_SECOND = 23_500  # sound and truth
 
 
 class Counts(NamedTuple):
@@ -62,7 +63,7 @@ def estimate(kind: str, config: Config) -> Estimate:
     there = sum((folder / f"{name}.json").is_file() for name in names) if folder.is_dir() else 0
     geometry = config.geometry()
     megapixels = (config.n - there) * geometry.frames * geometry.width * geometry.height / 1e6
-    sound = (config.n - there) * geometry.segment_s * 20_000
+    sound = (config.n - there) * geometry.segment_s * _BYTES_PER_SECOND
     return Estimate(
         config.n - there,
         there,

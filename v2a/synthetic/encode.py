@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 import wave
 from pathlib import Path
 
@@ -40,15 +41,19 @@ def write_video(clip: Clip, geometry: Geometry, crf: int, folder: Path) -> Path:
     """
     sound, video = folder / "sound.wav", folder / "clip.mp4"
     _write_wav(sound, clip.sound, geometry.sample_rate)
-    said = folder / "ffmpeg.txt"  # a file, not a pipe: a pipe that nobody reads while frames are written can block both
     try:
-        with said.open("wb") as stderr:
-            # In the folder itself, with plain names: no path, however strange, reaches ffmpeg's own syntax.
-            process = subprocess.Popen(
-                _command(geometry, crf, sound.name, video.name), stdin=subprocess.PIPE, stderr=stderr, cwd=folder
-            )
+        # In the folder itself, with plain names: no path, however strange, reaches ffmpeg's own syntax.
+        process = subprocess.Popen(
+            _command(geometry, crf, sound.name, video.name), stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+        )
     except FileNotFoundError:
         raise EncodeError("there is no program ffmpeg; install it (Debian: apt-get install ffmpeg)") from None
+    said: list[bytes] = []
+    # Read beside the writing: a pipe that nobody empties would block both. Not a file: it could be on the disk that is full.
+    listener = threading.Thread(
+        target=lambda: said.append(process.stderr.read() if process.stderr else b""), daemon=True
+    )
+    listener.start()
     try:
         _feed(process, clip)
         status = process.wait()
@@ -56,7 +61,10 @@ def write_video(clip: Clip, geometry: Geometry, crf: int, folder: Path) -> Path:
         if process.poll() is None:
             process.kill()
             process.wait()
-    words = said.read_text(errors="replace").strip()
+        listener.join()
+        if process.stderr:
+            process.stderr.close()
+    words = b"".join(said).decode(errors="replace").strip()
     if status or words:
         if "No space left" in words:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(video))

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
+from v2a.synthetic.clip import Clip
 from v2a.synthetic.config import Config
 from v2a.synthetic.corpus import render_clip
 from v2a.synthetic.encode import write_video
@@ -36,12 +37,13 @@ def small(
     return config, clip.truth, frames, clip.sound
 
 
-def encoded(kind: str, index: int, folder: Path, seed: int = 3) -> Film:
-    """A clip through its .mp4."""
-    config, truth, frames, sound = small(kind, index, seed)
-    path = write_video(render_clip(kind, config, index), config.geometry(), 18, folder)
+def encoded(kind: str, index: int, folder: Path, fps: int = 20) -> Film:
+    """A clip of seed 3 through its .mp4. The sound is cut at the end of the picture: AAC fills its last packet up."""
+    config, truth, frames, sound = small(kind, index, fps=fps)
+    path = write_video(Clip(iter(frames), sound, truth), config.geometry(), 18, folder)
     pictures, heard = decode(path)
-    return Film(truth, frames, sound / 32768, pictures, heard)
+    assert 0 <= len(heard) - len(sound) < 1024
+    return Film(truth, frames, sound / 32768, pictures, heard[: len(sound)])
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,7 @@ def test_every_aircraft_ground_hour_and_way_of_filming_occurs():
 
 
 def test_every_place_material_and_shape_occurs():
-    scenes = [draw_impacts(64, 36, 8.0, 0, index) for index in range(80)]
+    scenes = [draw_impacts(64, 36, 6.0, 0, index) for index in range(50)]
     bodies = [body for scene in scenes for body in scene.world.bodies]
     assert len({scene.place.kind.name for scene in scenes}) == 6
     assert len({body.material.name for body in bodies}) == 6

@@ -59,7 +59,8 @@ def test_a_corpus_is_videos_with_their_truth_beside_them(made: Path):
     assert truth["video"]["xxh3_128"] == file_hash(made / truth["video"]["file"])
     assert all(len(body["box_px"]) == 10 for body in truth["bodies"])
     frames, sound = decode(made / "flyby-2-000000.mp4")
-    assert (frames.shape, sound.shape) == ((10, 72, 128, 3), (16000,))
+    assert frames.shape == (10, 72, 128, 3)
+    assert 16000 <= len(sound) < 16000 + 1024
 
 
 def test_the_same_command_again_makes_nothing(made: Path, capsys: pytest.CaptureFixture[str]):
@@ -194,7 +195,8 @@ def test_a_full_disk_stops_with_a_sentence_and_leaves_whole_clips(tmp_path: Path
     disk.mkdir()
     command = f"{sys.executable} -m v2a.synthetic impacts out={disk}/clips n=60 {' '.join(TINY)}"
     script.write_text(
-        f"mount -t tmpfs -o size=400k tmpfs {disk} || exit 77\n{command}; status=$?\ncp -r {disk}/clips {tmp_path}/copy\nexit $status\n"
+        f"mount -t tmpfs -o size=400k tmpfs {disk} || exit 77\n{command}; status=$?\n"
+        f"cp -r {disk}/clips {tmp_path}/copy\nexit $status\n"
     )
     own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--user", "--map-root-user"]
     done = subprocess.run([*own, "bash", str(script)], cwd=CHECKOUT, capture_output=True, text=True, check=False)

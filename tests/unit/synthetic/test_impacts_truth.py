@@ -13,13 +13,13 @@ from v2a.synthetic.modal_sound import Blow, strike, strike_amplitude
 RATE, FPS = 48000, 20
 
 
-def _alone(contacts: list[dict], gap_s: float = 0.12) -> list[dict]:
+def _alone(contacts: list[dict], gap_s: float = 0.2) -> list[dict]:
     """Strikes that are clearly heard, with nothing just before them."""
     times = [contact["arrival_s"] for contact in contacts]
     return [
         contact
         for contact in contacts
-        if contact["peak_db"] > -40
+        if contact["peak_db"] > -34
         and 0.1 < contact["arrival_s"] < 5.9
         and not any(-gap_s < other - contact["arrival_s"] < 0 for other in times)
     ]
@@ -36,9 +36,9 @@ def _onset(sound: np.ndarray, expected_s: float) -> float:
 
 def test_onsets_in_the_file_are_where_contacts_arrive(tmp_path: Path):
     errors = []
-    for index in range(6):
+    for index in range(8):
         (tmp_path / str(index)).mkdir()
-        film = encoded("impacts", index, tmp_path / str(index))
+        film = encoded("impacts", index, tmp_path / str(index), fps=2)
         errors += [_onset(film.decoded_sound, c["arrival_s"]) - c["arrival_s"] for c in _alone(film.truth["contacts"])]
     assert len(errors) >= 15
     assert np.mean(np.abs(errors) < 0.010) >= 0.95
