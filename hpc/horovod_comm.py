@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-from v2a.comm import Reduction, check_reduction, check_root
+from v2a.comm import Compression, Reduction, check_reduction, check_root
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +55,39 @@ class HorovodComm:
         self._hvd.barrier()
 
     def wrap_optimizer(
-        self, optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
-    ) -> torch.optim.Optimizer:
+        self,
+        optimizer: torch.optim.Optimizer,
+        named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        passes: int = 1,
+        compression: Compression = "none",
+    ) -> HorovodAveraged:
         """Horovod's DistributedOptimizer: gradients are averaged while the backward pass still runs."""
-        wrapped: torch.optim.Optimizer = self._hvd.DistributedOptimizer(
-            optimizer, named_parameters=list(named_parameters), op=self._hvd.Average
+        wrapped = self._hvd.DistributedOptimizer(
+            optimizer,
+            named_parameters=list(named_parameters),
+            op=self._hvd.Average,
+            backward_passes_per_step=passes,
+            compression=getattr(self._hvd.Compression, compression),
         )
-        return wrapped
+        return HorovodAveraged(wrapped)
 
     def close(self) -> None:
         """End Horovod; no collective works after it."""
         self._hvd.shutdown()
+
+
+class HorovodAveraged:
+    """`v2a.comm.Averaged` over Horovod's DistributedOptimizer."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self.optimizer: torch.optim.Optimizer = wrapped
+        self._wrapped = wrapped
+
+    def average(self) -> None:
+        """Wait for Horovod's background thread."""
+        self._wrapped.synchronize()
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Its `step` would else wait again."""
+        context: AbstractContextManager[None] = self._wrapped.skip_synchronize()
+        return context

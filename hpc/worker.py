@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -66,12 +65,11 @@ def run(
     run_dir.mkdir(parents=True, exist_ok=True)
     comm, tasks, close = _share(world, processes) if shares_tasks(stage) else _connect(world)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
-    recorder = _Recorder(run_dir, world, stage, overrides)
-    try:
-        with StopSignals(_SIGNALS, person=False) as stop:
-            metrics = run_stage(stage, config, Context(comm, tasks, run_dir, recorder.report, stop.requested))
-    finally:
-        recorder.close()
+    if world.rank == 0:
+        record = {"stage": stage, "overrides": list(overrides), "world_size": world.size}
+        _write_json(run_dir / "config.json", record)
+    with StopSignals(_SIGNALS, person=False) as stop:
+        metrics = run_stage(stage, config, Context(comm, tasks, run_dir, _nobody_asks, stop.requested))
     if metrics.get("stopped"):
         after = f" after step {metrics['step']:g}" if "step" in metrics else ""
         raise Stopped(f"asked to stop (USR2 or TERM){after}; the run is not finished")
@@ -81,6 +79,10 @@ def run(
     comm.barrier()
     close()
     return metrics
+
+
+def _nobody_asks(_step: int, _metrics: Mapping[str, float]) -> None:
+    """The run's own records are enough; a sweep listens here."""
 
 
 def _limit_threads(world: World) -> None:
@@ -132,35 +134,6 @@ def _check_layout(world: World, rank: int, size: int, who: str) -> None:
             f"{world.source} says rank {world.rank} of {world.size}, but {who} says {rank} of {size}: the ranks did not find "
             "each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
         )
-
-
-class _Recorder:
-    """Rank 0's record of a run: the config at its start, one line of metrics per report, progress on the terminal."""
-
-    def __init__(self, run_dir: Path, world: World, stage: str, overrides: Sequence[str]) -> None:
-        self._file = None
-        self._start, self._shown = time.monotonic(), 0.0
-        if world.rank == 0:
-            record = {"stage": stage, "overrides": list(overrides), "world_size": world.size}
-            _write_json(run_dir / "config.json", record)
-            self._file = (run_dir / "metrics.jsonl").open("w")
-
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append a line; print one at most twice a second."""
-        if self._file is None:
-            return
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
-        elapsed = time.monotonic() - self._start
-        if elapsed - self._shown >= 0.5:
-            self._shown = elapsed
-            values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            print(f"step {step}  {values}  {step / elapsed:.1f} steps/s", flush=True)
-
-    def close(self) -> None:
-        """Close the file of metrics."""
-        if self._file is not None:
-            self._file.close()
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:

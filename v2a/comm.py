@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
 
 Reduction = Literal["sum", "max"]
+Compression = Literal["none", "fp16"]
+
+
+class Averaged(Protocol):
+    """An optimizer whose gradients are averaged over ranks while the backward pass still runs."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer to step, whose state is saved."""
+        ...
+
+    def average(self) -> None:
+        """After the backward pass: return when every gradient is the mean over ranks. Needed before each step."""
+        ...
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Around `optimizer.step()` after `average()`: the gradients are not averaged once more."""
+        ...
 
 
 @runtime_checkable
@@ -43,9 +62,20 @@ class Comm(Protocol):
         ...
 
     def wrap_optimizer(
-        self, optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
-    ) -> torch.optim.Optimizer:
-        """An optimizer whose `step` first averages the gradients of `named_parameters` over all ranks."""
+        self,
+        optimizer: torch.optim.Optimizer,
+        named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        passes: int = 1,
+        compression: Compression = "none",
+    ) -> Averaged:
+        """The optimizer with its gradients averaged over ranks.
+
+        Args:
+            optimizer: of these parameters.
+            named_parameters: all of them.
+            passes: backward passes whose gradients add up before they are averaged.
+            compression: of gradients on their way: "fp16" halves it, for GPUs.
+        """
         ...
 
 
@@ -70,11 +100,27 @@ class LocalComm:
         """Nothing to wait for."""
 
     def wrap_optimizer(
-        self, optimizer: torch.optim.Optimizer, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
-    ) -> torch.optim.Optimizer:
-        """The optimizer itself."""
-        del named_parameters
-        return optimizer
+        self,
+        optimizer: torch.optim.Optimizer,
+        named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        passes: int = 1,
+        compression: Compression = "none",
+    ) -> Averaged:
+        """The optimizer itself: one rank's gradient is its mean."""
+        del named_parameters, passes, compression
+        return _Alone(optimizer)
+
+
+class _Alone:
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def average(self) -> None:
+        """Nothing to wait for."""
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Nothing to leave out."""
+        return nullcontext()
 
 
 def check_reduction(reduction: str) -> None:

@@ -1,12 +1,21 @@
 """The self-test itself: two 3D convolutions learn the loudness of made-up clips, data-parallel, and the ranks must agree."""
 
+from collections.abc import Iterator
+from itertools import count
+
 import torch
 from torch import nn
 
+from v2a.comm import Comm
 from v2a.selftest.clips import make_clips
 from v2a.selftest.config import Config
 from v2a.stages import Context
-from v2a.training import Task, ranks_agree, train
+from v2a.training.agreement import ranks_agree
+from v2a.training.config import Train
+from v2a.training.loop import train
+from v2a.training.precision import pick_device
+
+Clips = tuple[torch.Tensor, torch.Tensor]  # video [N, 3, T, H, W], loudness [N, T]
 
 
 class LoudnessNet(nn.Module):
@@ -29,11 +38,79 @@ class LoudnessNet(nn.Module):
         return loudness
 
 
+class _LoudnessTask:
+    """Mean squared error of the loudness of every frame."""
+
+    validation_sums: tuple[str, ...] = ("loss",)
+    fps = 8
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def loss(self, batch: Clips, step: int) -> dict[str, torch.Tensor]:
+        """Of one batch."""
+        del step
+        video, loudness = batch
+        return {"loss": nn.functional.mse_loss(self.model(video), loudness)}
+
+    def metrics(self) -> dict[str, float]:
+        """Nothing more."""
+        return {}
+
+    def validate(self, batch: Clips) -> dict[str, torch.Tensor]:
+        """The same loss, on clips that are never trained on."""
+        return {"loss": self.loss(batch, 0)["loss"] * len(batch[0]), "clips": torch.tensor(len(batch[0]))}
+
+    def pictures(self, batch: Clips) -> dict[str, torch.Tensor]:
+        """The first clip."""
+        return {"clip": (batch[0][0] * 255).byte().permute(1, 2, 3, 0).cpu()}
+
+
+class _MadeUpFeed:
+    """Every rank makes the whole batch of a step and takes its share, so that N ranks see what one would."""
+
+    def __init__(self, config: Config, comm: Comm, device: torch.device) -> None:
+        self._config, self._comm, self._device = config, comm, device
+        self._step = 0
+        self.clips = config.batch // comm.size
+
+    def batches(self) -> Iterator[Clips]:
+        """Without end."""
+        for step in count(self._step):
+            yield self._make(step)
+
+    def advance(self) -> None:
+        """One step was used."""
+        self._step += 1
+
+    @property
+    def epoch(self) -> float:
+        """No clip comes twice."""
+        return 0.0
+
+    def validation(self) -> list[Clips]:
+        """One batch that no step has."""
+        return [self._make(-1)]
+
+    def state_dict(self) -> dict[str, int]:
+        """The step."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self._step = state["step"]
+
+    def _make(self, step: int) -> Clips:
+        video, loudness = make_clips(self._config.batch, seed=self._config.seed * 1_000_003 + step + 1)
+        mine = slice(self._comm.rank * self.clips, (self._comm.rank + 1) * self.clips)
+        return video[mine].to(self._device), loudness[mine].to(self._device)
+
+
 def run(config: Config, context: Context) -> dict[str, float]:
     """Train, and check that every rank ends with the same weights.
 
     Returns:
-        "step", "stopped", "loss_first", "loss", and "ranks_agree" (1 or 0).
+        What `v2a.training.loop.train` returns, and "ranks_agree" (1 or 0).
 
     Raises:
         ValueError: the batch does not divide over the ranks.
@@ -45,18 +122,13 @@ def run(config: Config, context: Context) -> dict[str, float]:
             f"expected a batch that divides over {comm.size} ranks, but got batch={config.batch}; try batch={comm.size * 4}"
         )
     torch.manual_seed(config.seed)
-    device = _device(comm.local_rank)
+    device = pick_device("auto", comm.local_rank)
     model = LoudnessNet().to(device)
-    share = config.batch // comm.size
-
-    def loss(step: int) -> torch.Tensor:
-        # Every rank makes the whole batch and takes its share, so that N ranks see what one would.
-        video, loudness = make_clips(config.batch, seed=config.seed * 1_000_003 + step)
-        mine = slice(comm.rank * share, (comm.rank + 1) * share)
-        return nn.functional.mse_loss(model(video[mine].to(device)), loudness[mine].to(device))
-
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
-    metrics = train(Task(model, loss), optimizer, config.steps, context)
+    how = Train(
+        steps=config.steps, lr=config.lr, lr_final=1.0, warmup=0, clip_norm=0, seed=config.seed, log_every=1, precision="fp32",
+        validate_every=0, checkpoint_every=max(1, config.steps // 2),
+    )  # fmt: skip
+    metrics = train(_LoudnessTask(model), _MadeUpFeed(config, comm, device), how, context, device)
     metrics["ranks_agree"] = float(ranks_agree(model, comm))
     if not metrics["ranks_agree"]:
         raise RuntimeError("the ranks ended with different weights: their all-reduce is broken")
@@ -65,12 +137,3 @@ def run(config: Config, context: Context) -> dict[str, float]:
         torch.save(model.state_dict(), unfinished)
         unfinished.replace(context.out / "weights.pt")
     return metrics
-
-
-def _device(local_rank: int) -> torch.device:
-    """This rank's GPU; the CPU where there is none."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    index = local_rank % torch.cuda.device_count()  # --gpus-per-task shows each task one device, number 0
-    torch.cuda.set_device(index)
-    return torch.device("cuda", index)

@@ -1,0 +1,41 @@
+"""Ranks that agree: on equal weights to begin with, on stopping, and on who met what."""
+
+from __future__ import annotations
+
+import torch
+import xxhash
+from torch import nn
+
+from v2a.comm import Comm
+
+
+def broadcast_model(model: nn.Module, comm: Comm) -> None:
+    """Give every rank rank 0's parameters and buffers."""
+    with torch.no_grad():
+        for tensor in _tensors(model):
+            tensor.copy_(comm.broadcast(tensor))
+
+
+def ranks_agree(model: nn.Module, comm: Comm) -> bool:
+    """Whether all parameters and buffers are equal on all ranks, bit for bit (by a hash of 62 bits)."""
+    digest = xxhash.xxh3_64()
+    for tensor in _tensors(model):
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    mine = torch.tensor(digest.intdigest() >> 2, dtype=torch.int64)
+    return int(comm.all_reduce(mine, "max")) == -int(comm.all_reduce(-mine, "max"))
+
+
+def any_rank(flag: bool, comm: Comm) -> bool:
+    """Whether it is so on any rank."""
+    return bool(comm.all_reduce(torch.tensor(float(flag)), "max") > 0)
+
+
+def ranks_where(flag: bool, comm: Comm) -> str:
+    """The ranks where it is so, with commas."""
+    flags = torch.zeros(comm.size)
+    flags[comm.rank] = float(flag)
+    return ", ".join(str(int(rank)) for rank in comm.all_reduce(flags, "max").nonzero().flatten())
+
+
+def _tensors(model: nn.Module) -> list[torch.Tensor]:
+    return [*model.parameters(), *model.buffers()]

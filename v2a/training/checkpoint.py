@@ -1,0 +1,182 @@
+"""Checkpoints: whole or not there, verified when they are read, and never code.
+
+A checkpoint is two files, `step-00000500.pt` and, written after it, `step-00000500.json` with its size and checksum. Without a
+fitting second file the first does not count, so a kill or a full disk at any moment leaves the checkpoint before it in force.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+
+from v2a.comm import Comm
+
+FORMAT = 1
+_BLOCK = 1 << 22
+
+
+class CheckpointError(RuntimeError):
+    """No checkpoint can be used; the text says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that is there.
+
+    Attributes:
+        path: of its `.pt` file.
+        step: optimizer steps done.
+        score: of the validation at this step, lower is better; None without one.
+    """
+
+    path: Path
+    step: int
+    score: float | None
+
+
+class Checkpoints:
+    """The checkpoints of a run's folder. Rank 0 writes; every rank reads and verifies for itself.
+
+    Args:
+        folder: made when missing.
+        keep: newest ones that stay; the best one stays too.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder, self._keep = folder, keep
+
+    def all(self) -> list[Saved]:
+        """Those whose two files are there, oldest first; their content is not looked at."""
+        found = []
+        for path in sorted(self._folder.glob("step-*.json")):
+            try:
+                note = json.loads(path.read_text())
+                saved = Saved(path.with_suffix(".pt"), int(note["step"]), note["score"])
+            except (ValueError, KeyError, OSError):
+                continue
+            if saved.path.exists():
+                found.append(saved)
+        return found
+
+    def save(self, state: dict[str, Any], step: int, score: float | None) -> Path:
+        """Write a checkpoint, then remove those that are not kept.
+
+        Raises:
+            OSError: it could not be written; those before it are untouched.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"step-{step:08d}.pt"
+        path.with_suffix(".json").unlink(missing_ok=True)  # of the same step, before a resume from an older one
+        _write(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+        note = {"step": step, "score": score, "bytes": path.stat().st_size, "xxh3": file_hash(path)}
+        _write(path.with_suffix(".json"), lambda file: file.write(json.dumps(note).encode()))
+        self._prune()
+        return path
+
+    def best(self) -> Saved | None:
+        """The one with the lowest score; None when none was validated."""
+        scored = [saved for saved in self.all() if saved.score is not None]
+        return min(scored, key=lambda saved: (saved.score, -saved.step), default=None)
+
+    def load_latest(self, comm: Comm, device: torch.device) -> tuple[dict[str, Any], int] | None:
+        """State and step of the newest checkpoint that every rank can read; None when there is none.
+
+        Raises:
+            CheckpointError: there are some, and none of them is sound.
+        """
+        names = [saved.path.name for saved in reversed(self.all())] if comm.rank == 0 else []
+        refused = []
+        for step in _agreed([int(name[5:13]) for name in names], comm):
+            path = self._folder / f"step-{step:08d}.pt"
+            state, reason = _read(path, device)
+            if _all_ranks(state is not None, comm):
+                return state, step  # type: ignore[return-value]
+            refused.append(f"{path.name}: {reason or 'another rank cannot read it'}")
+        if refused:
+            raise CheckpointError(
+                f"none of the checkpoints in {self._folder} is sound ({'; '.join(refused)}). Remove that folder to begin anew"
+            )
+        return None
+
+    def _prune(self) -> None:
+        every, best = self.all(), self.best()
+        for saved in every[: -self._keep]:
+            if best is not None and saved.path == best.path:
+                continue
+            for path in (saved.path.with_suffix(".json"), saved.path):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError:  # a file that stays costs room, and must not cost the run
+                    continue
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """One checkpoint, verified.
+
+    Raises:
+        CheckpointError: missing, damaged, or of a newer format.
+    """
+    state, reason = _read(path, device)
+    if state is None:
+        raise CheckpointError(f"{path}: {reason}")
+    return state
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Any] | None, str]:
+    try:
+        note = json.loads(path.with_suffix(".json").read_text())
+        if path.stat().st_size != note["bytes"] or file_hash(path) != note["xxh3"]:
+            return None, "its bytes are not those that were written"
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        return None, "it is not there"
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+        return None, f"it cannot be read: {error}"
+    if state.get("format") != FORMAT:
+        return None, f"it has format {state.get('format')}, and this version reads {FORMAT}"
+    return state, ""
+
+
+def file_hash(path: Path) -> str:
+    """XXH3 of a file's bytes, hexadecimal."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: Callable[[Any], object]) -> None:
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        with unfinished.open("wb") as file:
+            content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _agreed(steps: list[int], comm: Comm) -> list[int]:
+    """Rank 0's list on all ranks."""
+    count = int(comm.broadcast(torch.tensor(len(steps))))
+    padded = torch.tensor(steps if comm.rank == 0 else [0] * count, dtype=torch.int64)
+    return [int(step) for step in comm.broadcast(padded)] if count else []
+
+
+def _all_ranks(flag: bool, comm: Comm) -> bool:
+    return int(comm.all_reduce(torch.tensor(int(flag)))) == comm.size

@@ -1,0 +1,271 @@
+"""The training loop, written once: a stage supplies its task and its feed.
+
+One step: forward and backward passes of this rank's batches, gradients averaged over ranks, clipped, one update. Every random draw
+of a step follows from (seed, step, rank), so a resumed run draws what the undisturbed one drew.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from v2a.comm import Comm
+from v2a.stages import Context
+from v2a.training.agreement import any_rank, broadcast_model, ranks_agree, ranks_where
+from v2a.training.checkpoint import Checkpoints
+from v2a.training.config import Train
+from v2a.training.feed import Feed
+from v2a.training.precision import Precision
+from v2a.training.record import Recorder
+from v2a.training.schedule import lr_factor, parameter_groups, set_lr
+from v2a.training.task import Batch, Task
+from v2a.training.window import Window
+
+
+class RanksDiffer(RuntimeError):  # noqa: N818 - the name says what happened
+    """The ranks hold different weights: a collective is broken, or something random is not shared."""
+
+
+def train(task: Task, feed: Feed, config: Train, context: Context, device: torch.device) -> dict[str, float]:
+    """Train until the last step or until any rank is asked to stop; goes on from the run folder's newest checkpoint.
+
+    Args:
+        task: the network, on `device`.
+        feed: this rank's batches.
+        config: how.
+        context: ranks, run folder, `report`, `should_stop`.
+        device: of this rank.
+
+    Returns:
+        "step", "stopped" (1 when it was asked to stop before the last step), "loss_first" and "loss" (of the first and the last
+        record of this run), "skipped" steps, and the last validation's means as "validation/…".
+
+    Raises:
+        FloatingPointError: too many gradients in a row are not finite; on all ranks, with step and ranks.
+        CheckpointError: there are checkpoints, and none is sound.
+        RanksDiffer: the ranks drifted apart; looked at whenever a checkpoint is written.
+    """
+    trainer = _Trainer(task, feed, config, context, device)
+    trainer.resume()
+    try:
+        return trainer.run()
+    finally:
+        trainer.close()
+
+
+class _Trainer:
+    def __init__(self, task: Task, feed: Feed, config: Train, context: Context, device: torch.device) -> None:
+        self._task, self._feed, self._config, self._context, self._device = task, feed, config, context, device
+        self._comm: Comm = context.comm
+        self._precision = Precision(config.precision, device)
+        groups = parameter_groups(task.model, config, self._comm.size)
+        self._bases = [group["base_lr"] for group in groups]
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, config.beta2))
+        self._averaged = self._comm.wrap_optimizer(
+            optimizer,
+            task.model.named_parameters(),
+            passes=config.accumulate,
+            compression=config.compression,  # type: ignore[arg-type]
+        )
+        self._checkpoints = Checkpoints(context.out / "checkpoints", config.keep)
+        self._window = Window()
+        self._recorder: Recorder | None = None
+        self._step = self._skipped = self._skips_in_a_row = 0
+        self._saved_at = -1
+        self._validated: dict[str, float] = {}
+        self._wait_s, self._since = 0.0, time.monotonic()
+        self._window_steps = 0
+        self._first = self._last = math.nan
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Begin from equal weights, or go on from the newest sound checkpoint."""
+        found = self._checkpoints.load_latest(self._comm, self._device)
+        if found is None:
+            broadcast_model(self._task.model, self._comm)
+        else:
+            self._load(*found)
+        if self._comm.rank == 0:
+            self._recorder = Recorder(self._context.out, self._step, self._config.steps)
+
+    def _load(self, state: dict[str, object], step: int) -> None:
+        self._task.model.load_state_dict(state["model"])  # type: ignore[arg-type]
+        optimizer = self._averaged.optimizer
+        optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        for group, base in zip(optimizer.param_groups, self._bases, strict=True):
+            group["base_lr"] = base  # of this world size
+        self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
+        self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
+        self._window.load_state_dict(state["window"])  # type: ignore[arg-type]
+        self._skipped, self._step, self._saved_at = int(state["skipped"]), step, step  # type: ignore[call-overload]
+        if self._comm.rank == 0:
+            print(f"going on from step {step}, written by {state['world']} ranks", flush=True)
+
+    def _save(self, score: float | None) -> None:
+        if self._saved_at == self._step:
+            return
+        self._window.settle(self._comm)
+        if not ranks_agree(self._task.model, self._comm):
+            raise RanksDiffer(
+                f"at step {self._step} the ranks hold different weights or buffers; this checkpoint is not written"
+            )
+        if self._comm.rank == 0:
+            state = {
+                "model": self._task.model.state_dict(),
+                "optimizer": self._averaged.optimizer.state_dict(),
+                "scaler": self._precision.scaler.state_dict(),
+                "feed": self._feed.state_dict(),
+                "window": self._window.state_dict(),
+                "skipped": self._skipped,
+                "world": self._comm.size,
+            }
+            self._checkpoints.save(state, self._step, score)
+        self._saved_at = self._step
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, float]:
+        config, stopped = self._config, False
+        batches = self._feed.batches()
+        self._since = time.monotonic()
+        while self._step < config.steps:
+            if any_rank(self._context.should_stop(), self._comm):  # one rank that is asked to stop stops all
+                stopped = True
+                break
+            self._train_step(batches)
+            last = self._step == config.steps
+            if last or self._step % config.log_every == 0:
+                self._record()
+            due = config.validate_every and self._step % config.validate_every == 0
+            if last or due:
+                self._validate()
+            if last or due or self._step % config.checkpoint_every == 0:
+                self._save(self._validated.get("validation/loss") if last or due else None)
+        if stopped:
+            self._save(None)
+        done = {"step": float(self._step), "stopped": float(stopped), "skipped": float(self._skipped)}
+        return {**done, "loss_first": self._first, "loss": self._last, **self._validated}
+
+    def _train_step(self, batches: Iterator[Batch]) -> None:
+        config, optimizer = self._config, self._averaged.optimizer
+        torch.manual_seed(_seed(config.seed, self._step, self._comm.rank))
+        self._task.model.train()
+        set_lr(optimizer, lr_factor(self._step, config))
+        optimizer.zero_grad()
+        sums: dict[str, torch.Tensor] = {}
+        for _ in range(config.accumulate):
+            begun = time.perf_counter()
+            batch = next(batches)
+            self._wait_s += time.perf_counter() - begun
+            with self._precision.autocast():
+                scalars = self._task.loss(batch, self._step)
+            self._precision.backward(scalars["loss"] / config.accumulate)
+            self._feed.advance()
+            for name, value in scalars.items():
+                sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
+        norm = self._update()
+        self._window.add({**sums, "grad_norm": norm})
+        self._window_steps += 1
+        self._step += 1
+
+    def _update(self) -> torch.Tensor:
+        """Average, clip, step. Averaged gradients are equal on all ranks, so all of them see it when one is not finite."""
+        optimizer, scaler = self._averaged.optimizer, self._precision.scaler
+        self._averaged.average()
+        scaler.unscale_(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        limit = self._config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        finite = bool(torch.isfinite(norm))
+        if not finite:
+            self._refuse(parameters)
+        with self._averaged.stepping():
+            if self._precision.half:
+                scaler.step(optimizer)  # leaves the step out by itself when a gradient is not finite
+            elif finite:
+                optimizer.step()
+        scaler.update()
+        self._skips_in_a_row = 0 if finite else self._skips_in_a_row
+        return norm if finite else torch.zeros_like(norm)
+
+    def _refuse(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Count a step that is left out; stop when the policy says so."""
+        self._skipped += 1
+        self._skips_in_a_row += 1
+        too_many = self._skips_in_a_row > self._config.max_skips
+        if self._config.on_nan == "skip" and not too_many:
+            return
+        local = [bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None]
+        where = ranks_where(not all(local), self._comm)
+        again = f" {self._skips_in_a_row} times in a row" if too_many else ""
+        raise FloatingPointError(
+            f"the gradient is not finite{again} at step {self._step} (ranks {where}); try a smaller train.lr, or more train.warmup"
+        )
+
+    # --- what is said -------------------------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        metrics = self._window.means(self._comm)
+        metrics |= self._task.metrics()
+        now = time.monotonic()
+        elapsed, steps = now - self._since, max(1, self._window_steps)
+        clips = steps * self._config.accumulate * self._feed.clips * self._comm.size
+        speed = {
+            "epoch": self._feed.epoch,
+            "lr": float(self._averaged.optimizer.param_groups[0]["lr"]),
+            "clips_per_s": clips / max(elapsed, 1e-9),
+            "step_ms": 1000 * elapsed / steps,
+            "data_wait": self._wait_s / max(elapsed, 1e-9),
+        }
+        self._first = metrics["loss"] if math.isnan(self._first) else self._first
+        self._last = metrics["loss"]
+        self._since, self._wait_s, self._window_steps = now, 0.0, 0
+        self._say(metrics | speed)
+        if self._recorder is not None:
+            self._recorder.progress(self._step, metrics | speed)
+
+    def _say(self, metrics: Mapping[str, float]) -> None:
+        self._context.report(self._step, metrics)
+        if self._recorder is not None:
+            self._recorder.record(self._step, metrics)
+
+    def _validate(self) -> None:
+        """Means over the whole validation split, equal on all ranks."""
+        begun = time.monotonic()
+        self._task.model.eval()
+        names = ("clips", *self._task.validation_sums)
+        sums = torch.zeros(len(names), dtype=torch.float64)
+        first: Batch | None = None
+        with torch.no_grad():
+            for number, batch in enumerate(self._feed.validation()):
+                if self._config.validate_batches and number >= self._config.validate_batches:
+                    break
+                first = batch if first is None else first
+                with self._precision.autocast():
+                    found = self._task.validate(batch)
+                sums += torch.stack([found[name].detach().double().cpu() for name in names])
+            sums = self._comm.all_reduce(sums)
+            clips = max(1.0, float(sums[0]))
+            self._validated = {
+                f"validation/{name}": float(value) / clips for name, value in zip(names[1:], sums[1:], strict=True)
+            }
+            self._say(self._validated)
+            if self._recorder is not None and first is not None:
+                self._recorder.pictures(self._step, self._task.pictures(first), self._task.fps)
+        self._since += time.monotonic() - begun
+
+    def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    """A number for each draw of (seed, step, rank), far from its neighbours' (SplitMix64's finaliser)."""
+    value = (seed << 40) ^ (step << 12) ^ rank
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        value = ((value ^ (value >> shift)) * factor) & (2**64 - 1)
+    return value ^ (value >> 31)

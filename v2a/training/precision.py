@@ -1,0 +1,47 @@
+"""Number formats: fp16 autocast with loss scaling on GPUs (T4 and V100 have no bf16), fp32 elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+
+class Precision:
+    """Autocast, and the scaler that keeps small gradients from vanishing in fp16.
+
+    Args:
+        name: "fp32", "fp16", or "auto" for fp16 on a GPU.
+        device: of the model.
+
+    Raises:
+        ValueError: fp16 on a CPU, whose kernels are slower in it.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        cuda = device.type == "cuda"
+        if name == "fp16" and not cuda:
+            raise ValueError("expected train.precision=fp32 or auto on a CPU, but got fp16, which is slower there")
+        self.half = name == "fp16" or (name == "auto" and cuda)
+        self._device = device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.half)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Around the forward pass."""
+        return torch.autocast(self._device.type, dtype=torch.float16, enabled=self.half)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Backward pass of the scaled loss."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+
+def pick_device(name: str, local_rank: int) -> torch.device:
+    """ "auto": this rank's GPU, the CPU where there is none; or the device that is named."""
+    if name != "auto":
+        return torch.device(name)
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    index = local_rank % torch.cuda.device_count()  # --gpus-per-task shows each task one device, number 0
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)

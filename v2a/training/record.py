@@ -1,0 +1,95 @@
+"""What a run leaves for people: metrics.jsonl, TensorBoard's curves and pictures, a line of progress. Rank 0 only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from v2a.training.task import Pictures
+
+_LINE_S = 10.0  # between two lines of progress where there is no terminal
+
+
+class Recorder:
+    """Appends to a run's records; what an earlier run wrote after `step` is taken back, so that curves go on without a fold.
+
+    Args:
+        folder: the run's.
+        step: the step that this run begins after.
+        last: the step it ends at, for the time that is left.
+    """
+
+    def __init__(self, folder: Path, step: int, last: int) -> None:
+        self._last = last
+        self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
+        self._board = _board(folder / "tensorboard", step)
+        self._begun, self._first = time.monotonic(), step
+        self._shown = 0.0
+
+    def record(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One line of metrics, one point of every curve."""
+        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._file.flush()
+        for name, value in metrics.items():
+            if self._board is not None:
+                self._board.add_scalar(name, value, step)
+
+    def progress(self, step: int, metrics: Mapping[str, float]) -> None:
+        """A line on the terminal, again and again on the same one; a new one now and then elsewhere."""
+        now = time.monotonic()
+        live = sys.stdout.isatty()
+        if not live and now - self._shown < _LINE_S and step < self._last:
+            return
+        self._shown = now
+        values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        seconds = (now - self._begun) * (self._last - step) / max(1, step - self._first)
+        text = f"step {step}/{self._last}  {values}  {_clock(seconds)} left"
+        print(f"\r\x1b[2K{text}" if live else text, end="" if live and step < self._last else "\n", flush=True)
+
+    def pictures(self, step: int, pictures: Pictures, fps: int) -> None:
+        """Into TensorBoard: uint8 `[H, W, 3]` as pictures, `[T, H, W, 3]` as a short video."""
+        for name, picture in pictures.items() if self._board is not None else ():
+            if picture.ndim == 4:
+                self._board.add_video(name, picture.permute(0, 3, 1, 2)[None], step, fps=fps)
+            else:
+                self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """End the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _keep_until(path: Path, step: int) -> Path:
+    """Take back lines of later steps, and a last one that was never finished."""
+    kept = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text("".join(line + "\n" for line in kept))
+    os.replace(unfinished, path)
+    return path
+
+
+def _board(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # curves are a comfort: metrics.jsonl has the numbers
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}"
