@@ -45,7 +45,9 @@ class Plan:
         if picture is not None:
             stream = source[str(self.look.video)]
             outputs.append(
-                ffmpeg.output(stream, picture, format="rawvideo", pix_fmt="rgb24", vf=self._picture_filters())
+                ffmpeg.output(
+                    stream, picture, format="rawvideo", pix_fmt="rgb24", avioflags="direct", vf=self._picture_filters()
+                )
             )
         if sound is not None:
             stream = source[str(self.look.audio)]

@@ -49,4 +49,4 @@ def finish(facts: Facts, came: Outcome) -> None:
     if picture.errors > clock.frames:
         raise reasons.mostly_damaged(picture.errors, clock.frames)
     if assembler.slots == 0:
-        raise reasons.starts_too_late(assembler.start_s, assembler.start_s + float(clock.last_s))
+        raise reasons.starts_too_late(assembler.start_s, assembler.start_s + clock.last_s)

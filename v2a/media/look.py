@@ -179,7 +179,8 @@ def prepare_decoder(stream: Any, threads: int, pixels: int) -> None:
 
 def _weight(stream: Any, size: int) -> int:
     default = bool(stream.disposition & av.stream.Disposition.default)
-    return size + (_DEFAULT if default else 0) + (_HAS_PACKETS if stream.frames else 0)
+    weight: int = size + (_DEFAULT if default else 0) + (_HAS_PACKETS if stream.frames else 0)
+    return weight
 
 
 def _codec_name(stream: Any) -> str:

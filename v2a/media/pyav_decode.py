@@ -53,7 +53,7 @@ class PictureDecoder:
 
     def decode(self, packet: Any) -> list[Any]:
         """Frames of a packet, or what is left for None."""
-        return decode(self._stream, packet, self.damage, float(self.clock.last_s))
+        return decode(self._stream, packet, self.damage, self.clock.last_s)
 
     def use(self, stream: Any) -> None:
         """Go on with the same stream of another demuxer."""
@@ -107,9 +107,8 @@ class PictureDecoder:
         picture: npt.NDArray[np.uint8] = rows[:height, : width * 3].reshape(height, width, 3)
         return picture
 
-
     def _whole(self, frame: Any) -> Any:
-        """The same picture without its mark as interlaced: since FFmpeg 8 the scaler keeps fields apart, which would show as a comb."""
+        """The same picture without its mark as interlaced: FFmpeg 8's scaler keeps fields apart, which shows as a comb."""
         shape = (frame.width, frame.height, frame.format.name)
         if self._unmarking is None or self._unmarking[0] != shape:
             graph = av.filter.Graph()
@@ -129,6 +128,8 @@ class SoundDecoder:
         self._line = line
         self._rate = rate
         self._resampler: Any = None
+        self._tick: Fraction | None = None  # of the resampled frames; _up / _down samples are one tick
+        self._up = self._down = 1
 
     def packet(self, packet: Any, at_s: float) -> None:
         """Decode a packet, or what is left for None."""
@@ -171,7 +172,10 @@ class SoundDecoder:
             self.damage.note(at_s, str(error))
 
     def _put(self, frames: list[Any]) -> None:
+        if frames and frames[0].time_base != self._tick:
+            self._tick = frames[0].time_base
+            self._up, self._down = (self._tick * self._rate).as_integer_ratio()
         for frame in frames:
-            start = None if frame.pts is None else round(frame.pts * frame.time_base * self._rate)
+            start = None if frame.pts is None else (2 * frame.pts * self._up + self._down) // (2 * self._down)
             samples = np.frombuffer(frame.planes[0], np.int16, frame.samples)
             self._line.put(start, samples.copy())

@@ -222,7 +222,7 @@ class PyavReading:
         return float(packet.dts * clock.tick - clock.zero_s - clock.last_s) > SOUND_LAG_S
 
     def _now(self) -> float:
-        return float(self._picture.clock.last_s)
+        return self._picture.clock.last_s
 
     def _new_input(self) -> _Input:
         source = _Input(self._file, self._request)
