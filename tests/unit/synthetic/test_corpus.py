@@ -130,11 +130,16 @@ def test_killed_with_nine_it_leaves_whole_clips_and_goes_on(tmp_path: Path):
             time.sleep(0.02)
     finally:
         process.kill()
+        process.wait()
+    try:
+        deadline = time.monotonic() + 20
+        while _in_session(process.pid):
+            assert time.monotonic() < deadline, "workers outlive their parent"
+            time.sleep(0.05)
+    finally:
+        for left in _in_session(process.pid):  # nothing when the test passes
+            os.kill(left, signal.SIGKILL)
         process.communicate()
-    deadline = time.monotonic() + 20
-    while _in_session(process.pid):
-        assert time.monotonic() < deadline, "workers outlive their parent"
-        time.sleep(0.05)
     there = _whole(tmp_path)
     assert there >= 3
     assert list(tmp_path.glob(".unfinished-*")) != []
