@@ -36,7 +36,7 @@ def finish(facts: Facts, came: Outcome) -> None:
         MediaError: there was no picture, most of it is damaged, or the request starts after its end.
     """
     picture, sound, clock, assembler = came.picture, came.sound, came.clock, came.assembler
-    facts.source_frames = clock.frames
+    facts.source_frames = clock.frames + clock.unseen
     facts.seconds = assembler.slots / assembler.geometry.fps
     facts.has_audio = assembler.sound.decoded > 0
     if picture.errors:

@@ -119,7 +119,7 @@ def usual_duration(video: av.video.stream.VideoStream) -> Fraction | None:
 
 def rotation_of(frame: Any) -> int:
     """Degrees counter-clockwise that a player turns a decoded frame: 0, 90, 180 or 270."""
-    return round(frame.rotation / 90) % 4 * 90
+    return int(round(frame.rotation / 90) % 4 * 90)
 
 
 def look(file: OpenFile, limits: Limits) -> tuple[Look, Facts]:

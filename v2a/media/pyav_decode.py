@@ -43,6 +43,8 @@ class PictureDecoder:
         self._threads = threads
         self._reformatter = VideoReformatter()
         self._guess = BestStamp()
+        self._skipping = False
+        self._hidden: set[int] = set()  # time stamps of pictures that are never seen and did not come out so far
         self._held: Any = None
         self._placement: Placement | None = None
         self._unmarking: tuple[tuple[int, int, str], av.filter.Graph] | None = None
@@ -51,8 +53,14 @@ class PictureDecoder:
         """How pictures are scaled, known once the first one was decoded."""
         self._placement = placement
 
-    def decode(self, packet: Any) -> list[Any]:
-        """Frames of a packet, or what is left for None."""
+    def decode(self, packet: Any, hidden: bool = False) -> list[Any]:
+        """Frames of a packet, or what is left for None; a hidden one is decoded only if other pictures need it."""
+        if hidden != self._skipping:
+            self._stream.codec_context.skip_frame = "NONREF" if hidden else "DEFAULT"
+            self._skipping = hidden
+        if hidden:
+            self._hidden.add(packet.pts)
+            self.clock.unseen += 1
         return decode(self._stream, packet, self.damage, self.clock.last_s)
 
     def use(self, stream: Any) -> None:
@@ -61,6 +69,9 @@ class PictureDecoder:
 
     def show(self, frame: Any) -> None:
         """The next frame: it settles in how many slots the frame before it is shown."""
+        if frame.pts in self._hidden:
+            self._hidden.remove(frame.pts)
+            self.clock.unseen -= 1
         count = self.clock.frame(self._stamp(frame))
         if self.clock.ended_by_gap:
             return

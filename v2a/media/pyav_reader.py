@@ -16,6 +16,7 @@ from v2a.media.continuity import Continuity
 from v2a.media.damage import Damage
 from v2a.media.finish import Outcome, finish
 from v2a.media.fit import place
+from v2a.media.foresight import Foresight
 from v2a.media.look import choose_streams, describe, open_container, prepare_decoder, rotation_of, usual_duration
 from v2a.media.opening import OpenFile
 from v2a.media.pyav_decode import PictureDecoder, SoundDecoder, decode
@@ -82,6 +83,7 @@ class PyavReading:
         clock = PictureClock(request.geometry.fps, tick, request.limits.gap_s, begin_ticks(self._span.start_s, tick))
         self._picture = PictureDecoder(video, clock, self._assembler, self._usual_s, request.threads)
         self._sound = self._new_sound(self._input)
+        self._foresight = Foresight(self.facts.video_codec, self._input.container.format.name, clock)
 
     def __enter__(self) -> PyavReading:
         return self
@@ -100,6 +102,8 @@ class PyavReading:
             if self._picture.clock.ended_by_gap or self._assembler.complete:
                 break
         if not self._picture.clock.ended_by_gap and self._assembler.wants_picture:
+            for packet, hidden in self._foresight.rest():
+                self._show(self._picture.decode(packet, hidden))
             self._show(self._picture.decode(None))
         self._picture.end()
         while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
@@ -141,8 +145,11 @@ class PyavReading:
             self._cut = f"the file could not be read beyond {self._now():.1f} s: {error.strerror}"
 
     def _see(self, packet: Any) -> None:
-        if self._assembler.wants_picture:
-            self._show(self._picture.decode(packet))
+        if not self._assembler.wants_picture:
+            return
+        for ready, hidden in self._foresight.give(packet):
+            self._show(self._picture.decode(ready, hidden))
+            self._foresight.active = self._foresight.active and self._picture.damage.errors == 0
 
     def _show(self, frames: list[Any]) -> None:
         for frame in frames:

@@ -51,6 +51,8 @@ class PictureClock:
         tick: seconds per unit of the time stamps.
         gap_s: a jump by more than this ends the picture.
         begin: ticks after the first frame at which slot 0 begins.
+        frames: frames taken note of.
+        unseen: frames that were left out because no slot shows them.
         known_first: the first frame's time stamp when frames before it, or after a jump to a key frame, are seen.
     """
 
@@ -60,6 +62,7 @@ class PictureClock:
     begin: int = 0
     known_first: int | None = None
     frames: int = field(default=0, init=False)
+    unseen: int = field(default=0, init=False)
     ended_by_gap: bool = field(default=False, init=False)
     gap_note: str = field(default="", init=False)
     _zero: int = field(default=0, init=False)  # time stamp of slot 0
@@ -128,6 +131,11 @@ class PictureClock:
     def follows(self, own: int | None, usual_s: Fraction) -> int:
         """A time stamp for a frame that has none: after the one before it."""
         return self._last + (own or self._step or max(1, round(usual_s / self.tick))) if self.frames else 0
+
+    def shows(self, stamp: int, following: int) -> bool:
+        """Whether any slot shows a frame with this time stamp when the next frame has the other one."""
+        first = -(-(stamp - self._zero) * self._up // self._down)
+        return max(0, first) < -(-(following - self._zero) * self._up // self._down)
 
     def known_slots(self) -> int:
         """Slots whose frame cannot change any more, the latest frame's own first slot included."""
