@@ -2,8 +2,8 @@
 
     python benchmarks/readers.py videos/*.mp4
 
-The reference is `ffmpeg -i FILE -vf fps=10,scale=256:144 -f null -`; "decode" is PyAV decoding every picture and nothing else. All with
-one decoding thread; the best of some rounds, taken in turns, so that a machine that is busy for a while slows all alike.
+The reference is `ffmpeg -i FILE -vf fps=10,scale=256:144 -f null -`; "decode" is PyAV decoding every picture and nothing else.
+All with one decoding thread; the best of some rounds, taken in turns, so that a machine that is busy slows all alike.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable
 import av
 
 from v2a.geometry import Geometry
-from v2a.media.reading import Request
 from v2a.media.readers import READERS, get_reader
+from v2a.media.reading import Request
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         best = dict.fromkeys(ways, float("inf"))
         for _ in range(options.rounds):
             for name, way in ways.items():
-                best[name] = min(best[name], processor_s(lambda way=way: way(path)))
+                best[name] = min(best[name], processor_s(lambda way=way, path=path: way(path)))
         times = "  ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in best.items())
         ratios = "  ".join(f"reference/{name} {best['reference'] / best[name]:.2f}" for name in READERS)
         print(f"{path}: {times}  {ratios}  decode/pyav {best['decode'] / best['pyav']:.2f}", flush=True)
