@@ -107,8 +107,8 @@ class FfmpegReading:
         self._separate: FfmpegProcess | None = None
         self._main = self._process(picture=True, sound=self._look.audio is not None)
 
-    def _process(self, picture: bool, sound: bool) -> FfmpegProcess:
-        process = FfmpegProcess(self._now.plan.command, self._file.fd, picture, sound)
+    def _process(self, picture: bool, sound: bool, plan: Plan | None = None) -> FfmpegProcess:
+        process = FfmpegProcess((plan or self._now.plan).command, self._file.fd, picture, sound)
         self._processes.append(process)
         return process
 
@@ -161,7 +161,7 @@ class FfmpegReading:
         self._note_damage(main)
         if now.clock.frames and not now.assembler.sound.begun:
             now.assembler.sound.begin(round(now.clock.zero_s * self._request.geometry.sample_rate))
-        if main.sound is not None and separate is None and (now.assembler.skewed or self._lags()):
+        if main.sound is not None and separate is None and self._must_separate():
             self._separate_sound()
 
     def _wait(self, pipes: list[Pipe]) -> None:
@@ -187,8 +187,15 @@ class FfmpegReading:
         """Read the sound with a process of its own, from its beginning; the main one's is thrown away from now on."""
         self._now.assembler.sound.start_over()
         self._now.sound = SoundFeed(self._now.assembler.sound)
-        self._now.assembler.sound.ended = False
-        self._separate = self._process(picture=False, sound=True)
+        whole = dataclasses.replace(self._now.plan, seek_to=None, keep_times=self._now.plan.seek_to is not None)
+        self._separate = self._process(picture=False, sound=True, plan=whole)
+
+    def _must_separate(self) -> bool:
+        """Whether the sound must be read by a process of its own: it lies far from its picture in the file."""
+        now = self._now
+        jumped = now.plan.seek_to is not None
+        missed = jumped and now.assembler.sound.begins_late  # perhaps before the place that the jump led to
+        return missed or now.assembler.skewed or self._lags()
 
     def _lags(self) -> bool:
         """Whether the picture is complete and the file goes on without the sound that belongs to it."""

@@ -75,7 +75,7 @@ class PyavReading:
         self._budget = Budget(request.limits)
         self._assembler = Assembler(request.geometry, self._span.start_s, self._span.limit)
         self._separate: Iterator[None] | None = None  # steps of a demuxer for the sound alone
-        self._target: int | None = None  # where a jump led to
+        self._jumped = False
         self._cut = ""  # why reading ended before the end of the file
         video = self._input.video
         tick = Fraction(video.time_base or 1)
@@ -106,10 +106,12 @@ class PyavReading:
                 self._show(self._picture.decode(packet, hidden))
             self._show(self._picture.decode(None))
         self._picture.end()
-        while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
-            self._budget.check()
         if self._sound is not None and self._separate is None and not self._assembler.complete:
             self._sound.end(self._now())
+            if self._jumped and self._assembler.sound.begins_late:
+                self._separate = self._separate_sound()
+        while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
+            self._budget.check()
         yield from self._give(self._assembler.rest())
         lost = self._sound.damage if self._sound is not None else None
         finish(self.facts, Outcome(self._assembler, self._picture.clock, self._picture.damage, lost, self._cut))
@@ -128,11 +130,7 @@ class PyavReading:
                     self._see(packet)
                 elif self._separate is None and self._sound is not None:
                     self._sound.packet(packet, self._now())
-                if (
-                    self._separate is None
-                    and self._sound is not None
-                    and (self._assembler.skewed or self._lags(packet))
-                ):
+                if self._separate is None and self._sound is not None and self._must_separate(packet):
                     self._separate = self._separate_sound()
                 while self._separate is not None and self._assembler.skewed and next(self._separate, self) is None:
                     yield None
@@ -190,7 +188,7 @@ class PyavReading:
                     self._input = self._new_input()
             except av.error.FFmpegError:
                 self._input = self._new_input()
-        self._target = target if clock.known_first is not None else None
+        self._jumped = clock.known_first is not None
         self._picture.use(self._input.video)
         self._sound = self._new_sound(self._input)
 
@@ -207,8 +205,6 @@ class PyavReading:
     def _separate_sound(self) -> Iterator[None]:
         """Read the sound with a demuxer of its own, from its beginning; a step is a packet."""
         source = self._new_input()
-        if self._target is not None:
-            source.container.seek(self._target, stream=source.video)
         self._assembler.sound.start_over()
         sound = self._new_sound(source)
         assert sound is not None
@@ -220,6 +216,11 @@ class PyavReading:
         except av.error.FFmpegError as error:
             sound.damage.note(self._now(), error.strerror or str(error))
         sound.end(self._now())
+
+    def _must_separate(self, packet: Any) -> bool:
+        """Whether the sound must be read by a demuxer of its own: it lies far from its picture in the file."""
+        missed = self._jumped and self._assembler.sound.begins_late  # perhaps before the place that the jump led to
+        return missed or self._assembler.skewed or self._lags(packet)
 
     def _lags(self, packet: Any) -> bool:
         """Whether the picture is complete and the file goes on without the sound that belongs to it."""

@@ -129,6 +129,13 @@ def test_colours_and_turns(  # noqa: PLR0917
     assert _corners(found.segments[0].video[5], inset) == corners
 
 
+def test_both_readers_put_colour_in_the_same_place(tmp_path: Path):
+    """Small and colourful, and enlarged: half a pixel of chroma shows."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x36:d=1", *H264, tmp_path / "x.mp4")
+    one, other = (read(reader, tmp_path / "x.mp4", Geometry(segment_s=1.0)).video for reader in READERS)
+    assert np.abs(one.astype(int) - other).mean() < 0.5
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_anamorphic_pixels_count(reader: str, tmp_path: Path):
     """4:3 stored with pixels of 4:3 is 16:9 as it is shown: nothing to pad."""
