@@ -86,12 +86,8 @@ def _reason(package: str, source: Source, found: Import) -> str | None:
     }
     if found.is_below(*forbidden.get(package, ())):
         return f"{package} does not know {found.name.split('.')[0]}"
-    if (
-        package == "hpc"
-        and found.is_below("v2a")
-        and not found.is_below("v2a.stages", "v2a.comm", "v2a.tasks", "v2a.config")
-    ):
-        return "hpc knows v2a.stages, v2a.comm, v2a.tasks and v2a.config only"
+    if package == "hpc" and found.is_below("v2a") and not found.is_below(*_FOR_HPC):
+        return f"hpc knows {', '.join(_FOR_HPC)} only"
     if package in ("slurm", ".ci") and found.name.split(".")[0] not in {*STANDARD_LIBRARY, package}:
         return "it runs before anything is installed: standard library only"
     return None

@@ -103,7 +103,7 @@ class ClipDataset(Dataset[Sample]):
         starts = self._starts(draws)
         batch = {"video": video, "clip": torch.from_numpy(clips), "start": torch.from_numpy(starts)}
         batch["frames"] = torch.from_numpy(np.minimum(self._catalog.frames[clips] - starts, frames))
-        batch["skipped"] = torch.tensor(skipped)
+        batch["skipped"] = torch.from_numpy(np.array(skipped, np.int64))
         if self._with_audio:
             batch["audio"] = audio
         return Samples(batch)

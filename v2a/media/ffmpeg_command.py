@@ -24,6 +24,7 @@ class Plan:
         placement: what to scale to.
         begin: ticks of the picture's time stamps from the first frame to slot 0.
         seek_to: time stamp to jump to, ticks; None reads from the beginning.
+        keep_times: time stamps stay the container's own, as they do after a jump.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Plan:
     placement: Placement
     begin: int
     seek_to: int | None
+    keep_times: bool = False
 
     def command(self, picture: str | None, sound: str | None) -> list[str]:
         """Arguments, the program's name first.
@@ -45,7 +47,9 @@ class Plan:
         if picture is not None:
             stream = source[str(self.look.video)]
             outputs.append(
-                ffmpeg.output(stream, picture, format="rawvideo", pix_fmt="rgb24", vf=self._picture_filters())
+                ffmpeg.output(
+                    stream, picture, format="rawvideo", pix_fmt="rgb24", avioflags="direct", vf=self._picture_filters()
+                )
             )
         if sound is not None:
             stream = source[str(self.look.audio)]
@@ -68,8 +72,9 @@ class Plan:
         }
         if self.seek_to is not None:
             at = float(self.seek_to * self.look.tick)
-            # Time stamps stay the container's own, so that slot 0 is where the look found the first frame.
-            options |= {"seek_timestamp": 1, "ss": f"{at:.6f}", "noaccurate_seek": None, "copyts": None}
+            options |= {"seek_timestamp": 1, "ss": f"{at:.6f}", "noaccurate_seek": None}
+        if self.seek_to is not None or self.keep_times:
+            options["copyts"] = None  # slot 0 is counted from where the look found the first frame
         return options
 
     def _picture_filters(self) -> str:

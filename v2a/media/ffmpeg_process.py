@@ -19,14 +19,20 @@ _LOG_BYTES = 1 << 16
 
 
 class Pipe:
-    """The reading end of a pipe; reading never blocks."""
+    """The reading end of a pipe; reading never blocks.
+
+    Attributes:
+        ended: the other end is closed and all is read.
+        roomy: it holds some frames, so it need not be emptied at once.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.ended = False
         os.set_blocking(fd, False)
+        self.roomy = False
         with contextlib.suppress(OSError):  # a user at their limit gets the usual size
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            self.roomy = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES) >= _PIPE_BYTES
 
     def read_into(self, target: memoryview) -> int:
         """Bytes read; 0 when there are none now, or when `ended`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import select
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -19,11 +20,12 @@ from v2a.media.finish import Outcome, finish
 from v2a.media.fit import place
 from v2a.media.look import Look, look
 from v2a.media.opening import OpenFile
-from v2a.media.reading import Request, Segment
+from v2a.media.reading import MediaError, Request, Segment
 from v2a.media.span import SOUND_LAG_S, Span
 from v2a.media.timeline import PictureClock, begin_ticks
 
 _POLL_S = 1.0
+_PAUSE_S = 0.004  # at most two or three frames of the nine that a pipe holds
 
 
 class FfmpegReader:
@@ -70,6 +72,7 @@ class FfmpegReading:
             raise
         self._budget = Budget(request.limits)
         self._processes: list[FfmpegProcess] = []
+        self._quiet = True
 
     def __enter__(self) -> FfmpegReading:
         return self
@@ -104,8 +107,8 @@ class FfmpegReading:
         self._separate: FfmpegProcess | None = None
         self._main = self._process(picture=True, sound=self._look.audio is not None)
 
-    def _process(self, picture: bool, sound: bool) -> FfmpegProcess:
-        process = FfmpegProcess(self._now.plan.command, self._file.fd, picture, sound)
+    def _process(self, picture: bool, sound: bool, plan: Plan | None = None) -> FfmpegProcess:
+        process = FfmpegProcess((plan or self._now.plan).command, self._file.fd, picture, sound)
         self._processes.append(process)
         return process
 
@@ -140,13 +143,15 @@ class FfmpegReading:
             waiting += [pipe for pipe in self._pipes(separate) if not pipe.ended]
             if not now.assembler.lacks_sound and separate.sound in waiting:
                 waiting.remove(separate.sound)
-        poll = select.poll()
-        for pipe in waiting:
-            poll.register(pipe.fd, select.POLLIN)
-        poll.poll(1000 * min(_POLL_S, self._budget.left()) + 1)
+        if self._quiet:  # nothing came at the last look: wait for the first byte
+            self._wait(waiting)
+        else:  # ffmpeg writes in small parts; woken by each of them we would cost it a tenth of its time
+            time.sleep(_PAUSE_S if main.picture is not None and main.picture.roomy else 0)
         assert main.picture is not None
-        if not main.picture.ended and now.picture.read(main, main.picture):
+        came = not main.picture.ended and now.picture.read(main, main.picture)
+        if came:
             self._budget.progress()
+        self._quiet = not came
         self._take_sound(separate or main)
         main.hear()
         now.clock.note(main.log.frames)
@@ -156,8 +161,14 @@ class FfmpegReading:
         self._note_damage(main)
         if now.clock.frames and not now.assembler.sound.begun:
             now.assembler.sound.begin(round(now.clock.zero_s * self._request.geometry.sample_rate))
-        if main.sound is not None and separate is None and (now.assembler.skewed or self._lags()):
+        if main.sound is not None and separate is None and self._must_separate():
             self._separate_sound()
+
+    def _wait(self, pipes: list[Pipe]) -> None:
+        poll = select.poll()
+        for pipe in pipes:
+            poll.register(pipe.fd, select.POLLIN)
+        poll.poll(1000 * min(_POLL_S, self._budget.left()) + 1)
 
     def _take_sound(self, process: FfmpegProcess) -> None:
         now = self._now
@@ -176,14 +187,21 @@ class FfmpegReading:
         """Read the sound with a process of its own, from its beginning; the main one's is thrown away from now on."""
         self._now.assembler.sound.start_over()
         self._now.sound = SoundFeed(self._now.assembler.sound)
-        self._now.assembler.sound.ended = False
-        self._separate = self._process(picture=False, sound=True)
+        whole = dataclasses.replace(self._now.plan, seek_to=None, keep_times=self._now.plan.seek_to is not None)
+        self._separate = self._process(picture=False, sound=True, plan=whole)
+
+    def _must_separate(self) -> bool:
+        """Whether the sound must be read by a process of its own: it lies far from its picture in the file."""
+        now = self._now
+        jumped = now.plan.seek_to is not None
+        missed = jumped and now.assembler.sound.begins_late  # perhaps before the place that the jump led to
+        return missed or now.assembler.skewed or self._lags()
 
     def _lags(self) -> bool:
         """Whether the picture is complete and the file goes on without the sound that belongs to it."""
         now = self._now
         return not now.assembler.wants_picture and (
-            float(now.clock.last_s) - now.assembler.slots / self._request.geometry.fps > SOUND_LAG_S
+            now.clock.last_s - now.assembler.slots / self._request.geometry.fps > SOUND_LAG_S
         )
 
     def _began_anew(self) -> bool:
@@ -215,8 +233,10 @@ class FfmpegReading:
             return ""
         if now.assembler.complete:
             return ""
-        now.picture.hold_last(now.assembler.slots + now.picture.tail)
         status = self._main.wait()
+        if status < 0:
+            raise MediaError("crashed", f"ffmpeg was ended by signal {-status} after {now.clock.last_s:.1f} s of it")
+        now.picture.hold_last(now.assembler.slots + now.picture.tail)
         said = self._main.log.words[-1] if self._main.log.words else ""
         if now.clock.frames == 0 and now.picture_damage.errors == 0:
             return said
@@ -225,7 +245,7 @@ class FfmpegReading:
     def _note_damage(self, process: FfmpegProcess) -> None:
         for stream, said in process.log.lost:
             damage = self._now.picture_damage if stream == self._look.video else self._now.sound_damage
-            damage.note(float(self._now.clock.last_s), said)
+            damage.note(self._now.clock.last_s, said)
         process.log.lost.clear()
 
     @staticmethod

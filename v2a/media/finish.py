@@ -36,7 +36,7 @@ def finish(facts: Facts, came: Outcome) -> None:
         MediaError: there was no picture, most of it is damaged, or the request starts after its end.
     """
     picture, sound, clock, assembler = came.picture, came.sound, came.clock, came.assembler
-    facts.source_frames = clock.frames
+    facts.source_frames = clock.frames + clock.unseen
     facts.seconds = assembler.slots / assembler.geometry.fps
     facts.has_audio = assembler.sound.decoded > 0
     if picture.errors:
@@ -49,4 +49,4 @@ def finish(facts: Facts, came: Outcome) -> None:
     if picture.errors > clock.frames:
         raise reasons.mostly_damaged(picture.errors, clock.frames)
     if assembler.slots == 0:
-        raise reasons.starts_too_late(assembler.start_s, assembler.start_s + float(clock.last_s))
+        raise reasons.starts_too_late(assembler.start_s, assembler.start_s + clock.last_s)

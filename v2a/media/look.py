@@ -119,7 +119,7 @@ def usual_duration(video: av.video.stream.VideoStream) -> Fraction | None:
 
 def rotation_of(frame: Any) -> int:
     """Degrees counter-clockwise that a player turns a decoded frame: 0, 90, 180 or 270."""
-    return round(frame.rotation / 90) % 4 * 90
+    return int(round(frame.rotation / 90) % 4 * 90)
 
 
 def look(file: OpenFile, limits: Limits) -> tuple[Look, Facts]:
@@ -179,7 +179,8 @@ def prepare_decoder(stream: Any, threads: int, pixels: int) -> None:
 
 def _weight(stream: Any, size: int) -> int:
     default = bool(stream.disposition & av.stream.Disposition.default)
-    return size + (_DEFAULT if default else 0) + (_HAS_PACKETS if stream.frames else 0)
+    weight: int = size + (_DEFAULT if default else 0) + (_HAS_PACKETS if stream.frames else 0)
+    return weight
 
 
 def _codec_name(stream: Any) -> str:

@@ -43,6 +43,8 @@ class PictureDecoder:
         self._threads = threads
         self._reformatter = VideoReformatter()
         self._guess = BestStamp()
+        self._skipping = False
+        self._hidden: set[int] = set()  # time stamps of pictures that are never seen and did not come out so far
         self._held: Any = None
         self._placement: Placement | None = None
         self._unmarking: tuple[tuple[int, int, str], av.filter.Graph] | None = None
@@ -51,9 +53,15 @@ class PictureDecoder:
         """How pictures are scaled, known once the first one was decoded."""
         self._placement = placement
 
-    def decode(self, packet: Any) -> list[Any]:
-        """Frames of a packet, or what is left for None."""
-        return decode(self._stream, packet, self.damage, float(self.clock.last_s))
+    def decode(self, packet: Any, hidden: bool = False) -> list[Any]:
+        """Frames of a packet, or what is left for None; a hidden one is decoded only if other pictures need it."""
+        if hidden != self._skipping:
+            self._stream.codec_context.skip_frame = "NONREF" if hidden else "DEFAULT"
+            self._skipping = hidden
+        if hidden:
+            self._hidden.add(packet.pts)
+            self.clock.unseen += 1
+        return decode(self._stream, packet, self.damage, self.clock.last_s)
 
     def use(self, stream: Any) -> None:
         """Go on with the same stream of another demuxer."""
@@ -61,6 +69,9 @@ class PictureDecoder:
 
     def show(self, frame: Any) -> None:
         """The next frame: it settles in how many slots the frame before it is shown."""
+        if frame.pts in self._hidden:
+            self._hidden.remove(frame.pts)
+            self.clock.unseen -= 1
         count = self.clock.frame(self._stamp(frame))
         if self.clock.ended_by_gap:
             return
@@ -107,9 +118,8 @@ class PictureDecoder:
         picture: npt.NDArray[np.uint8] = rows[:height, : width * 3].reshape(height, width, 3)
         return picture
 
-
     def _whole(self, frame: Any) -> Any:
-        """The same picture without its mark as interlaced: since FFmpeg 8 the scaler keeps fields apart, which would show as a comb."""
+        """The same picture without its mark as interlaced: FFmpeg 8's scaler keeps fields apart, which shows as a comb."""
         shape = (frame.width, frame.height, frame.format.name)
         if self._unmarking is None or self._unmarking[0] != shape:
             graph = av.filter.Graph()
@@ -129,6 +139,8 @@ class SoundDecoder:
         self._line = line
         self._rate = rate
         self._resampler: Any = None
+        self._tick: Fraction | None = None  # of the resampled frames; _up / _down samples are one tick
+        self._up = self._down = 1
 
     def packet(self, packet: Any, at_s: float) -> None:
         """Decode a packet, or what is left for None."""
@@ -171,7 +183,10 @@ class SoundDecoder:
             self.damage.note(at_s, str(error))
 
     def _put(self, frames: list[Any]) -> None:
+        if frames and frames[0].time_base != self._tick:
+            self._tick = frames[0].time_base
+            self._up, self._down = (self._tick * self._rate).as_integer_ratio()
         for frame in frames:
-            start = None if frame.pts is None else round(frame.pts * frame.time_base * self._rate)
+            start = None if frame.pts is None else (2 * frame.pts * self._up + self._down) // (2 * self._down)
             samples = np.frombuffer(frame.planes[0], np.int16, frame.samples)
             self._line.put(start, samples.copy())

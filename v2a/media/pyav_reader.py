@@ -16,6 +16,7 @@ from v2a.media.continuity import Continuity
 from v2a.media.damage import Damage
 from v2a.media.finish import Outcome, finish
 from v2a.media.fit import place
+from v2a.media.foresight import Foresight
 from v2a.media.look import choose_streams, describe, open_container, prepare_decoder, rotation_of, usual_duration
 from v2a.media.opening import OpenFile
 from v2a.media.pyav_decode import PictureDecoder, SoundDecoder, decode
@@ -74,7 +75,7 @@ class PyavReading:
         self._budget = Budget(request.limits)
         self._assembler = Assembler(request.geometry, self._span.start_s, self._span.limit)
         self._separate: Iterator[None] | None = None  # steps of a demuxer for the sound alone
-        self._target: int | None = None  # where a jump led to
+        self._jumped = False
         self._cut = ""  # why reading ended before the end of the file
         video = self._input.video
         tick = Fraction(video.time_base or 1)
@@ -82,6 +83,7 @@ class PyavReading:
         clock = PictureClock(request.geometry.fps, tick, request.limits.gap_s, begin_ticks(self._span.start_s, tick))
         self._picture = PictureDecoder(video, clock, self._assembler, self._usual_s, request.threads)
         self._sound = self._new_sound(self._input)
+        self._foresight = Foresight(self.facts.video_codec, self._input.container.format.name, clock)
 
     def __enter__(self) -> PyavReading:
         return self
@@ -100,12 +102,16 @@ class PyavReading:
             if self._picture.clock.ended_by_gap or self._assembler.complete:
                 break
         if not self._picture.clock.ended_by_gap and self._assembler.wants_picture:
+            for packet, hidden in self._foresight.rest():
+                self._show(self._picture.decode(packet, hidden))
             self._show(self._picture.decode(None))
         self._picture.end()
-        while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
-            self._budget.check()
         if self._sound is not None and self._separate is None and not self._assembler.complete:
             self._sound.end(self._now())
+            if self._jumped and self._assembler.sound.begins_late:
+                self._separate = self._separate_sound()
+        while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
+            self._budget.check()
         yield from self._give(self._assembler.rest())
         lost = self._sound.damage if self._sound is not None else None
         finish(self.facts, Outcome(self._assembler, self._picture.clock, self._picture.damage, lost, self._cut))
@@ -124,11 +130,7 @@ class PyavReading:
                     self._see(packet)
                 elif self._separate is None and self._sound is not None:
                     self._sound.packet(packet, self._now())
-                if (
-                    self._separate is None
-                    and self._sound is not None
-                    and (self._assembler.skewed or self._lags(packet))
-                ):
+                if self._separate is None and self._sound is not None and self._must_separate(packet):
                     self._separate = self._separate_sound()
                 while self._separate is not None and self._assembler.skewed and next(self._separate, self) is None:
                     yield None
@@ -141,8 +143,11 @@ class PyavReading:
             self._cut = f"the file could not be read beyond {self._now():.1f} s: {error.strerror}"
 
     def _see(self, packet: Any) -> None:
-        if self._assembler.wants_picture:
-            self._show(self._picture.decode(packet))
+        if not self._assembler.wants_picture:
+            return
+        for ready, hidden in self._foresight.give(packet):
+            self._show(self._picture.decode(ready, hidden))
+            self._foresight.active = self._foresight.active and self._picture.damage.errors == 0
 
     def _show(self, frames: list[Any]) -> None:
         for frame in frames:
@@ -183,7 +188,7 @@ class PyavReading:
                     self._input = self._new_input()
             except av.error.FFmpegError:
                 self._input = self._new_input()
-        self._target = target if clock.known_first is not None else None
+        self._jumped = clock.known_first is not None
         self._picture.use(self._input.video)
         self._sound = self._new_sound(self._input)
 
@@ -200,8 +205,6 @@ class PyavReading:
     def _separate_sound(self) -> Iterator[None]:
         """Read the sound with a demuxer of its own, from its beginning; a step is a packet."""
         source = self._new_input()
-        if self._target is not None:
-            source.container.seek(self._target, stream=source.video)
         self._assembler.sound.start_over()
         sound = self._new_sound(source)
         assert sound is not None
@@ -214,6 +217,11 @@ class PyavReading:
             sound.damage.note(self._now(), error.strerror or str(error))
         sound.end(self._now())
 
+    def _must_separate(self, packet: Any) -> bool:
+        """Whether the sound must be read by a demuxer of its own: it lies far from its picture in the file."""
+        missed = self._jumped and self._assembler.sound.begins_late  # perhaps before the place that the jump led to
+        return missed or self._assembler.skewed or self._lags(packet)
+
     def _lags(self, packet: Any) -> bool:
         """Whether the picture is complete and the file goes on without the sound that belongs to it."""
         if self._assembler.wants_picture or packet.stream is not self._input.video or packet.dts is None:
@@ -222,7 +230,7 @@ class PyavReading:
         return float(packet.dts * clock.tick - clock.zero_s - clock.last_s) > SOUND_LAG_S
 
     def _now(self) -> float:
-        return float(self._picture.clock.last_s)
+        return self._picture.clock.last_s
 
     def _new_input(self) -> _Input:
         source = _Input(self._file, self._request)

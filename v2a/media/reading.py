@@ -99,7 +99,7 @@ class Facts:
         rotation: degrees counter-clockwise that a player turns it: 0, 90, 180 or 270.
         video_codec, audio_codec: names; `audio_codec` is "" when there is no sound stream.
         source_fps: average frames per second as the container says; 0 when it says nothing. For people only.
-        source_frames: frames decoded.
+        source_frames: frames decoded, and those that a reader left out because no slot shows them.
         seconds: length of the picture that was read, s, counted in decoded frames and never taken from metadata.
         has_audio: at least one sample of sound was decoded.
         notes: sentences about damage that was survived ("3 packets could not be decoded, the first at 12.3 s").

@@ -33,6 +33,7 @@ class SoundLine:
         self._tolerance = round(_JITTER_S * rate)
         self._pieces: deque[tuple[int, Samples]] = deque()
         self._next: int | None = None  # sample after the last one that was put in
+        self._first: int | None = None  # where the first piece began
         self._origin: int | None = None
         self._taken = 0  # first sample that was not given out, in the container's time
 
@@ -47,6 +48,12 @@ class SoundLine:
     def begun(self) -> bool:
         """Whether it is known where slot 0 is."""
         return self._origin is not None
+
+    @property
+    def begins_late(self) -> bool:
+        """Whether the first piece lies after slot 0, or the end was reached without any."""
+        first = self._first
+        return self._origin is not None and (self.ended if first is None else first > self._origin)
 
     def put(self, start: int | None, samples: Samples) -> None:
         """Add a piece.
@@ -65,6 +72,7 @@ class SoundLine:
             elif start < follows:
                 samples, start = samples[follows - start :], follows
         self._next = start + len(samples)
+        self._first = start if self._first is None else self._first
         self._keep(start, samples)
 
     def end(self) -> None:
@@ -96,7 +104,8 @@ class SoundLine:
         """Forget what waits: the sound will be put in again from its beginning, and what was given out is skipped."""
         self._pieces.clear()
         self.held = 0
-        self._next = None
+        self._next = self._first = None
+        self.ended = False
 
     def _keep(self, start: int, samples: Samples) -> None:
         if self._origin is not None and start < self._taken:

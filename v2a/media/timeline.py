@@ -51,6 +51,8 @@ class PictureClock:
         tick: seconds per unit of the time stamps.
         gap_s: a jump by more than this ends the picture.
         begin: ticks after the first frame at which slot 0 begins.
+        frames: frames taken note of.
+        unseen: frames that were left out because no slot shows them.
         known_first: the first frame's time stamp when frames before it, or after a jump to a key frame, are seen.
     """
 
@@ -60,6 +62,7 @@ class PictureClock:
     begin: int = 0
     known_first: int | None = None
     frames: int = field(default=0, init=False)
+    unseen: int = field(default=0, init=False)
     ended_by_gap: bool = field(default=False, init=False)
     gap_note: str = field(default="", init=False)
     _zero: int = field(default=0, init=False)  # time stamp of slot 0
@@ -68,15 +71,20 @@ class PictureClock:
     _step: int = field(default=0, init=False)  # ticks between the latest two frames
     _next_slot: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        """Slots per tick as a fraction of whole numbers: this is done for every frame, and `Fraction` is slow."""
+        self._up, self._down = (self.fps * self.tick).as_integer_ratio()
+        self._gap = math.floor(Fraction(self.gap_s) / self.tick)
+
     @property
     def zero_s(self) -> Fraction:
         """Time stamp of slot 0, seconds in the container's own time."""
         return self._zero * self.tick
 
     @property
-    def last_s(self) -> Fraction:
+    def last_s(self) -> float:
         """Seconds of the latest frame after slot 0; negative before it."""
-        return (self._last - self._zero) * self.tick
+        return (self._last - self._zero) * self._up / (self._down * self.fps)
 
     @property
     def slots(self) -> int:
@@ -107,10 +115,10 @@ class PictureClock:
         if self.frames == 0:
             self._first = stamp
             self._zero = (stamp if self.known_first is None else self.known_first) + self.begin
-        elif (stamp - self._last) * self.tick > self.gap_s:
+        elif stamp - self._last > self._gap:
             self.ended_by_gap = True
             self.gap_note = (
-                f"its time stamps jump by {float((stamp - self._last) * self.tick):.0f} s at {max(0.0, float(self.last_s)):.1f} s; "
+                f"its time stamps jump by {float((stamp - self._last) * self.tick):.0f} s at {max(0.0, self.last_s):.1f} s; "
                 "what comes after that was left out"
             )
             return 0
@@ -118,15 +126,20 @@ class PictureClock:
             self._step = stamp - self._last if stamp > self._last else self._step
         self.frames += 1
         self._last = stamp
-        return self._take(slots_before((stamp - self._zero) * self.tick, self.fps)) if self.frames > 1 else 0
+        return self._take(-(-(stamp - self._zero) * self._up // self._down)) if self.frames > 1 else 0
 
     def follows(self, own: int | None, usual_s: Fraction) -> int:
         """A time stamp for a frame that has none: after the one before it."""
         return self._last + (own or self._step or max(1, round(usual_s / self.tick))) if self.frames else 0
 
+    def shows(self, stamp: int, following: int) -> bool:
+        """Whether any slot shows a frame with this time stamp when the next frame has the other one."""
+        first = -(-(stamp - self._zero) * self._up // self._down)
+        return max(0, first) < -(-(following - self._zero) * self._up // self._down)
+
     def known_slots(self) -> int:
         """Slots whose frame cannot change any more, the latest frame's own first slot included."""
-        return math.floor(self.last_s * self.fps) + 1 if self.frames and self.last_s >= 0 else 0
+        return max(0, (self._last - self._zero) * self._up // self._down + 1) if self.frames else 0
 
     def end(self, own: int | None, usual_s: Fraction) -> int:
         """The picture has ended: in how many slots the last frame is shown.
@@ -140,7 +153,7 @@ class PictureClock:
         hold = (own or 0) * self.tick
         if not 0 < hold <= self.gap_s or self.ended_by_gap:
             hold = self._step * self.tick if self._step else usual_s
-        return self._take(slots_before(self.last_s + hold, self.fps))
+        return self._take(slots_before((self._last - self._zero) * self.tick + hold, self.fps))
 
     def _take(self, until: int) -> int:
         count = max(0, until - self._next_slot)

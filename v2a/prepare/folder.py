@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,13 @@ class Done:
 
     videos: dict[tuple[str, str], VideoRecord] = field(default_factory=dict)
     clips: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+
+
+def _is_complete(record: VideoRecord, done: Done) -> bool:
+    begin, _, end = record.span.partition("-")
+    first, last = start_ms(float(begin or 0)), start_ms(float(end)) if end else sys.maxsize
+    starts = done.clips.get(record.source, {}).get(record.content, ())
+    return sum(first <= start < last for start in starts) >= record.clips
 
 
 def start_ms(start_s: float) -> int:
@@ -115,6 +123,8 @@ class Folder:
                 for row in shard.rows():
                     done.clips.setdefault(row.source, {}).setdefault(row.content, set()).add(start_ms(row.start_s))
                 done.videos.update({(record.source, record.span): record for record in shard.videos()})
+        # A shard that was lost took clips with it whose video's record stands in another one.
+        done.videos = {key: record for key, record in done.videos.items() if _is_complete(record, done)}
         return done
 
     def failures(self) -> list[Failure]:

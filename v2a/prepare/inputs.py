@@ -55,7 +55,7 @@ class Inputs:
     Attributes:
         videos: each input once, in a fixed order.
         refused: entries that name no readable input, each with a reason: (path or row, reason).
-        ignored: files of the folder that are not named like videos, by suffix.
+        ignored: files of the folder that are not named like videos, by suffix; lines of a CSV whose column `keep` says no.
     """
 
     videos: list[Input] = field(default_factory=list)
@@ -144,6 +144,9 @@ def _csv(path: str) -> Inputs:
             )
         rows.fieldnames = columns
         for row in _rows(rows, path):
+            if (row.get("keep") or "").strip().lower() == "no":  # dropped in the review of youtube8m
+                inputs.ignored["dropped in review (keep=no)"] += 1
+                continue
             try:
                 inputs.videos.append(_input(row, base))
             except ValueError as error:

@@ -47,7 +47,7 @@ class Progress:
         self._say(f"{len(inputs.videos) + len(inputs.refused)} inputs: {parts}")
         if inputs.ignored:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in inputs.ignored.most_common(5))
-            self._say(f"not named like videos, and not looked at: {kinds}")
+            self._say(f"not looked at: {kinds}")
         self._bytes = sum(task.bytes for task in plan.tasks)
         self._begun = time.monotonic()
         if self._stream.isatty() and plan.tasks:

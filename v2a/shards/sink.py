@@ -9,8 +9,9 @@ from pathlib import Path
 class Sink:
     """A new file, for h5py's driver of Python file objects.
 
-    HDF5 cannot close a file whose writes fail: it keeps it open, and with it the space on the full disk. So the first
-    failure is kept in `error`, what HDF5 writes after it is thrown away, and whoever writes looks at `error`.
+    HDF5 cannot close a file whose writes fail: it keeps it open, and with it the space on the full disk, or crashes (measured:
+    a segmentation fault on a full tmpfs). So the first failure is kept in `error`, what HDF5 writes after it is thrown away,
+    and whoever writes looks at `error`.
 
     Raises (constructor):
         FileExistsError: the path exists.

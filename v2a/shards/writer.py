@@ -189,7 +189,7 @@ class _Unfinished:
 
     def discard(self) -> None:
         """Leave nothing of it."""
-        with suppress(Exception):  # the file is thrown away, whatever HDF5 thinks of it
+        with suppress(OSError, RuntimeError, ValueError):  # the file is thrown away, whatever HDF5 thinks of it
             self._file.close()
         with suppress(OSError):
             self.sink.close(discard=True)

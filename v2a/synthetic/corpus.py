@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import multiprocessing
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from v2a.synthetic import flyby, impacts
 from v2a.synthetic.clip import Clip
 from v2a.synthetic.config import Config
 from v2a.synthetic.encode import write_video
@@ -51,9 +51,8 @@ class Estimate(NamedTuple):
 
 def render_clip(kind: str, config: Config, index: int) -> Clip:
     """Clip `index` of a corpus: nothing but the kind, the seed, the index and the sizes decides what it is."""
-    module = importlib.import_module(f"v2a.synthetic.{kind}")
-    clip: Clip = module.render(config.geometry(), config.seed, index)
-    return clip
+    render = {"flyby": flyby.render, "impacts": impacts.render}[kind]
+    return render(config.geometry(), config.seed, index)
 
 
 def estimate(kind: str, config: Config) -> Estimate:

@@ -55,7 +55,12 @@ def shifted(seconds: float) -> tuple[float, ...]:
 def ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> None:
     """Run ffmpeg; a test that cannot make its film fails with ffmpeg's words."""
     command = ["ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
-    done = subprocess.run(command if stdin is None else [c for c in command if c != "-nostdin"], input=stdin, capture_output=True, check=False)
+    done = subprocess.run(
+        command if stdin is None else [c for c in command if c != "-nostdin"],
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
 
 
@@ -80,7 +85,9 @@ def write_sound(path: Path, rate: int, channels: int, seconds: float) -> None:
     samples = np.zeros(round(seconds * rate), np.int16)
     for flash in FLASHES:
         first = round(flash * rate)
-        samples[first : first + rate // 200] = np.where(np.arange(rate // 200) % 4 < 2, 25000, -25000)[: len(samples[first : first + rate // 200])]
+        samples[first : first + rate // 200] = np.where(np.arange(rate // 200) % 4 < 2, 25000, -25000)[
+            : len(samples[first : first + rate // 200])
+        ]
     with wave.open(str(path), "wb") as wav:
         wav.setnchannels(channels)
         wav.setsampwidth(2)
@@ -112,14 +119,6 @@ def make(film: Film) -> Path:
         "-map", "0", "-map", "1", *film.options, path,
         stdin=picture(film.fps, film.size, film.seconds, film.flash_s),
     )  # fmt: skip
-    return path
-
-
-def make_rotated(degrees: int) -> Path:
-    """The plain film with a note in its header that players turn it clockwise by this."""
-    path = folder() / f"rotated-{degrees}.mp4"
-    if not path.exists():
-        ffmpeg("-i", make(PLAIN), "-c", "copy", f"-metadata:s:v:0", f"rotate={degrees}", path)
     return path
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from v2a.geometry import Geometry
-from v2a.media.reading import Facts, MediaError, Request, Segment
 from v2a.media.readers import get_reader
+from v2a.media.reading import Facts, MediaError, Request, Segment
 
 SMALL = Geometry(width=64, height=36, fps=10, segment_s=2.0, sample_rate=16000)
 

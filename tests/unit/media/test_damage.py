@@ -4,14 +4,17 @@ import os
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.unit.media.films import AAC, FLASHES, H264, PLAIN, Film, ffmpeg, make
 from tests.unit.media.reads import SMALL, clicks, flashes, read
 from v2a.geometry import Geometry
-from v2a.media.reading import Limits
+from v2a.media.assemble import MAX_WAITING_SEGMENTS, Assembler
 from v2a.media.readers import READERS
+from v2a.media.reading import Limits, Segment
 
 both = pytest.mark.parametrize("reader", READERS)
 
@@ -83,10 +86,29 @@ def test_a_wreck_is_refused(reader: str, tmp_path: Path):
 
 
 @both
+@pytest.mark.parametrize(("lost", "kind"), [(4, None), (7, "damaged")])
+def test_more_than_half_of_the_pictures_must_be_whole(lost: int, kind: str | None, reader: str, tmp_path: Path):
+    """`lost` of every ten pictures have no beginning."""
+    whole = make(Film("pictures.mkv", ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-c:a", "pcm_s16le"))).read_bytes()
+    pieces = whole.split(b"\xff\xd8\xff")
+    assert len(pieces) == 271
+    assert min(map(len, pieces[1:])) > 300
+    for n in range(10, 270):
+        if n % 10 < lost:
+            pieces[n + 1] = bytes(300) + pieces[n + 1][300:]
+    (tmp_path / "half.mkv").write_bytes(b"\xff\xd8\xff".join(pieces))
+    found = read(reader, tmp_path / "half.mkv")
+    assert len(found.segments) >= 4
+    assert (found.error.kind if found.error else None) == kind
+    assert found.facts is not None
+    assert "packets of picture could not be decoded, the first at" in found.facts.notes[0]
+
+
+@both
 def test_sound_that_cannot_be_decoded_leaves_the_picture(reader: str, tmp_path: Path):
     """The sound's codec is renamed to one that nobody knows."""
     whole = make(PLAIN).read_bytes()
-    (tmp_path / "deaf.mp4").write_bytes(whole.replace(b"mp4a", b"zzzz"))
+    (tmp_path / "deaf.mp4").write_bytes(whole.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
     found = read(reader, tmp_path / "deaf.mp4")
     assert found.error is None
     assert [s.frames for s in found.segments] == [20, 20, 20, 20, 10]
@@ -100,7 +122,7 @@ def test_a_leap_of_time_ends_the_video(reader: str, tmp_path: Path):
     """Ten hours between two frames are not 360,000 copies of one."""
     ffmpeg(
         "-f", "lavfi", "-i", "testsrc2=s=64x36:r=10:d=4", "-vf", "setpts='PTS+gte(T,2)*36000/TB'", "-vsync", "vfr",
-        "-c:v", "mpeg4", tmp_path / "leap.mkv",
+        "-c:v", "mjpeg", tmp_path / "leap.mkv",
     )  # fmt: skip
     found = read(reader, tmp_path / "leap.mkv")
     assert found.error is None
@@ -164,7 +186,10 @@ def test_a_single_frame(reader: str, tmp_path: Path):
 @both
 def test_a_change_of_picture_size_in_mid_stream(reader: str, tmp_path: Path):
     """Two transport streams joined: another size, and time stamps that start anew."""
-    parts = [make(Film(f"part{w}.ts", ("-f", "mpegts", *H264, *AAC), size=(w, h))).read_bytes() for w, h in ((160, 90), (320, 240))]
+    parts = [
+        make(Film(f"part{w}.ts", ("-f", "mpegts", *H264, *AAC), size=(w, h))).read_bytes()
+        for w, h in ((160, 90), (320, 240))
+    ]
     (tmp_path / "joined.ts").write_bytes(b"".join(parts))
     found = read(reader, tmp_path / "joined.ts")
     assert found.error is None
@@ -174,39 +199,44 @@ def test_a_change_of_picture_size_in_mid_stream(reader: str, tmp_path: Path):
     assert np.abs(np.subtract(seen, [2.0, 7.3, 11.0, 16.3])).max() <= 0.15
 
 
-def _sound_last(path: Path, out: Path) -> None:
-    """An AVI file with all chunks of its sound after all chunks of its picture."""
-    whole = path.read_bytes()
-    at = whole.index(b"movi") + 4
-    end = at - 8 + struct.unpack("<I", whole[at - 8 : at - 4])[0] + 4
-    chunks = {b"00": [], b"01": []}  # type: dict[bytes, list[bytes]]
-    position = at
-    while position + 8 <= end:
-        kind, size = struct.unpack("<4sI", whole[position : position + 8])
-        chunks[kind[:2]].append(whole[position : position + 8 + size + size % 2])
-        position += 8 + size + size % 2
-    index, offset = b"", 4
-    for chunk in (*chunks[b"00"], *chunks[b"01"]):
-        index += struct.pack("<4sIII", chunk[:4], 16, offset, struct.unpack("<I", chunk[4:8])[0])
-        offset += len(chunk)
-    body = b"".join((*chunks[b"00"], *chunks[b"01"]))
-    out.write_bytes(whole[:at] + body + b"idx1" + struct.pack("<I", len(index)) + index)
+def _unwoven(path: Path, out: Path, sound_first: bool) -> None:
+    """The same packets with all of one stream before all of the other; Matroska is read in the file's order."""
+    with av.open(str(path)) as source, av.open(str(out), "w", options={"max_interleave_delta": "1"}) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        packets = [packet for packet in source.demux() if packet.size]
+        for packet in sorted(packets, key=lambda packet: (packet.stream.type == "video") == sound_first):
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
 
 
 @both
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("end_s", [None, 5.0])
-def test_all_sound_after_all_picture(end_s: float | None, reader: str, tmp_path: Path):
+@pytest.mark.parametrize("span", [(0.0, None), (0.0, 5.0), (5.3, 8.3)])
+@pytest.mark.parametrize("sound_first", [False, True])
+def test_picture_and_sound_far_apart_in_the_file(
+    sound_first: bool, span: tuple[float, float | None], reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Picture must not pile up until the sound comes: beyond eight segments, sound is read by a demuxer of its own."""
-    film = Film("telephone-mpeg4.avi", ("-c:v", "mpeg4", "-c:a", "pcm_s16le"), rate=16000)
-    _sound_last(make(film), tmp_path / "late.avi")
-    short = Geometry(64, 36, 10, 0.5, 16000)
-    normal, found = (read(reader, path, short, end_s=end_s) for path in (make(film), tmp_path / "late.avi"))
+    film = make(Film("woven.mkv", (*H264, "-c:a", "pcm_s16le"), rate=16000))
+    _unwoven(film, tmp_path / "unwoven.mkv", sound_first)
+    short = Geometry(64, 36, 10, 0.2, 16000)
+    waiting = []
+    given = Assembler._segment
+
+    def counted(self: Assembler, video: npt.NDArray[np.uint8], frames: int) -> Segment:
+        waiting.append(len(self._full))
+        return given(self, video, frames)
+
+    monkeypatch.setattr(Assembler, "_segment", counted)
+    normal, found = (
+        read(reader, path, short, start_s=span[0], end_s=span[1]) for path in (film, tmp_path / "unwoven.mkv")
+    )
     assert found.error is None
-    assert len(found.segments) == len(normal.segments) == (18 if end_s is None else 10)
+    assert len(found.segments) == len(normal.segments) == round(((span[1] or 9.0) - span[0]) / 0.2)
+    assert max(waiting) <= MAX_WAITING_SEGMENTS
     assert (found.video == normal.video).all()
-    assert (found.audio == normal.audio).all()
-    assert len(clicks(found)) == (2 if end_s is None else 1)
+    assert np.abs(found.audio.astype(int) - normal.audio).max() <= 1
+    assert found.audio.any()
 
 
 @both

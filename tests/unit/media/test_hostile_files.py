@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 from tests.conftest import HOSTILE_NAMES
-from tests.unit.media.films import PLAIN, ffmpeg, make
+from tests.unit.media.films import PLAIN, ffmpeg, make, write_sound
 from tests.unit.media.reads import SMALL, read
-from v2a.media.reading import Limits
+from v2a.media.allowed import input_options
 from v2a.media.readers import READERS
+from v2a.media.reading import Limits
 
 both = pytest.mark.parametrize("reader", READERS)
 
@@ -45,7 +48,8 @@ def _playlists(target: str) -> dict[str, str]:
         "concat.mp4": f"ffconcat version 1.0\nfile '{target}'\n",
         "dash.mp4": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet mimeType="video/mp4">'
         f"<Representation id='1' bandwidth='1'><BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>",
-        "session.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        "session.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
     }
 
 
@@ -98,15 +102,19 @@ def _with_reference(moov: bytes, alias: bytes) -> bytes:
         return out
 
     changed = fixed(moov)
-    assert len(changed) > len(moov) and grown > 0
+    assert len(changed) == len(moov) + grown * moov.count(own)
     return changed
 
 
 @both
-@pytest.mark.parametrize("name", [n for n in HOSTILE_NAMES if n and "/" not in n] + ["%03d.mp4", "concat:a|b", "file:x", "pipe:0"])
+@pytest.mark.parametrize(
+    "name", [n for n in HOSTILE_NAMES if n and "/" not in n] + ["%03d.mp4", "concat:a|b", "file:x", "pipe:0"]
+)
 def test_a_name_is_only_a_name(name: str, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    os.link(make(PLAIN), name) if os.stat(tmp_path).st_dev == os.stat(make(PLAIN)).st_dev else Path(name).write_bytes(make(PLAIN).read_bytes())
+    os.link(make(PLAIN), name) if os.stat(tmp_path).st_dev == os.stat(make(PLAIN)).st_dev else Path(name).write_bytes(
+        make(PLAIN).read_bytes()
+    )
     assert len(read(reader, name).segments) == 5
     assert os.listdir(b".") == [os.fsencode(name)]
 
@@ -156,16 +164,37 @@ def test_a_link_to_a_video_is_a_video(reader: str, tmp_path: Path):
         (b"hello world\n" * 100, "not-media"),
         (bytes(100_000), "not-media"),
         (os.urandom(100_000), "not-media"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(1000), "not-allowed"),
-        (b"RIFF\x24\0\0\0WAVEfmt " + bytes(100), "not-allowed"),
     ],
 )
 def test_what_is_no_video_says_so(content: bytes, kind: str, reader: str, tmp_path: Path):
     (tmp_path / "x.mp4").write_bytes(content)
     found = read(reader, tmp_path / "x.mp4")
     assert found.error is not None
-    assert found.error.kind in (kind, "not-media"), found.error
+    assert found.error.kind == kind
     assert str(tmp_path) not in str(found.error)
+
+
+@both
+@pytest.mark.parametrize("name", ["picture.png", "picture.webp", "sound.wav", "text.srt"])
+def test_other_kinds_of_media_are_not_opened(name: str, reader: str, tmp_path: Path):
+    """libav knows them, and would make a video of one frame of a picture."""
+    if name.startswith("picture"):
+        Image.new("RGB", (64, 64), (200, 10, 10)).save(tmp_path / name)
+    elif name == "sound.wav":
+        write_sound(tmp_path / name, 8000, 1, 1.0)
+    else:
+        (tmp_path / name).write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n" * 50)
+    error = read(reader, tmp_path / name).error
+    assert error is not None
+    assert error.kind == "not-allowed"
+
+
+def test_the_options_alone_visit_no_address(visits: tuple[int, list[str]]):
+    """A second wall, should a demuxer of the list ever follow an address."""
+    port, asked = visits
+    with pytest.raises(av.error.FFmpegError):
+        av.open(f"http://127.0.0.1:{port}/x.mp4", options=input_options(10**6), timeout=5)
+    assert asked == []
 
 
 @both

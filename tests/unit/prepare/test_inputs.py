@@ -60,6 +60,13 @@ def test_a_csv_gives_spans_and_labels(tmp_path: Path):
     ]
 
 
+def test_what_a_review_dropped_is_left_out_and_counted(tmp_path: Path):
+    (tmp_path / "list.csv").write_text("path,label,keep\na.mp4,x,no\nb.mp4,x,yes\nc.mp4,x,\n")
+    found = find_inputs(str(tmp_path / "list.csv"))
+    assert [Path(video.path).name for video in found.videos] == ["b.mp4", "c.mp4"]
+    assert found.ignored == {"dropped in review (keep=no)": 1}
+
+
 def test_columns_may_be_fewer_and_in_another_order(tmp_path: Path):
     (tmp_path / "list.csv").write_text("label, path,more\ndog,a.mp4,1\n", encoding="utf-8-sig")
     assert find_inputs(str(tmp_path / "list.csv")).videos == [Input(str(tmp_path / "a.mp4"), label="dog")]

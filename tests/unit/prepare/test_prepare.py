@@ -190,6 +190,18 @@ def test_a_damaged_shard_is_named(videos: Path, tmp_path: Path, capsys: pytest.C
     assert clips_of(out) == complete
 
 
+def test_a_lost_shard_is_made_again(many: Path, tmp_path: Path):
+    out = tmp_path / "clips"
+    run(many, out)
+    complete = clips_of(out)
+    for shard in shard_paths(out)[1::5]:
+        shard.unlink()
+    assert len(clips_of(out)) < len(complete)
+    assert run(many, out) == 0
+    assert clips_of(out) == complete
+    assert len(moments(out)) == len(complete), "a clip twice"
+
+
 def test_dry_run_writes_nothing(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "clips"
     assert main(["--dry-run", f"videos={videos}", f"out={out}", *TINY]) == 0

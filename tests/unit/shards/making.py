@@ -11,7 +11,7 @@ from v2a.shards.splits import Splits
 from v2a.shards.writer import ShardWriter
 
 TINY = Geometry(width=16, height=8, fps=10, segment_s=1.2, sample_rate=400)
-ODD = Geometry(width=6, height=10, fps=7, segment_s=3.0, sample_rate=11025)  # 1575 samples a frame: 11025 / 7
+ODD = Geometry(width=6, height=10, fps=7, segment_s=3.0, sample_rate=11027)  # 1575 and 2/7 samples a frame
 LABEL = "é😀\n\x01"
 SOURCE = "/films/a\udcff b\n'\".mp4"  # a byte that is not UTF-8
 

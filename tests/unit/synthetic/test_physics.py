@@ -88,7 +88,7 @@ def test_a_belt_carries_to_its_end_and_lets_fall():
 
 
 def test_nothing_ever_sinks_into_the_ground_leaves_or_overlaps():
-    for index in range(25):
+    for index in range(15):
         world = draw_scene(64, 36, 8.0, 11, index).world
         for time in np.arange(0, 8, 0.05):
             states = [world.state(k, float(time)) for k in range(len(world.bodies))]

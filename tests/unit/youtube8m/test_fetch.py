@@ -179,7 +179,7 @@ def test_the_rate_and_the_number_at_once_are_kept(server: Server, tmp_path: Path
 
 
 def test_a_kill_in_the_middle_harms_nothing(server: Server, clips: list[bytes], tmp_path: Path, start_cli, cli):
-    body, slow = clips[2], Reply(body=clips[2], headers=MP4, drip_s=0.001)
+    body, slow = clips[2], Reply(body=clips[2], headers=MP4, drip_s=0.0002)
     server.script("/slow.mp4", Reply(body=body, headers=MP4), slow)
     arguments = _arguments(server, tmp_path, "aaaa", "slow", "bbbb")
     process = start_cli(*arguments)
