@@ -168,12 +168,16 @@ class _Trainer:
             for name, value in scalars.items():
                 sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
         norm = self._update()
-        self._window.add({**sums, "grad_norm": norm})
+        if norm is not None:
+            self._window.add({**sums, "grad_norm": norm})
         self._window_steps += 1
         self._step += 1
 
-    def _update(self) -> torch.Tensor:
-        """Average, clip, step. Averaged gradients are equal on all ranks, so all of them see it when one is not finite."""
+    def _update(self) -> torch.Tensor | None:
+        """Average, clip, step; the gradient's norm, None when it is not finite and the step was left out.
+
+        Averaged gradients are equal on all ranks, so all of them see it.
+        """
         optimizer, scaler = self._averaged.optimizer, self._precision.scaler
         self._averaged.average()
         scaler.unscale_(optimizer)
@@ -190,7 +194,7 @@ class _Trainer:
                 optimizer.step()
         scaler.update()
         self._skips_in_a_row = 0 if finite else self._skips_in_a_row
-        return norm if finite else torch.zeros_like(norm)
+        return norm if finite else None
 
     def _refuse(self, parameters: list[torch.nn.Parameter]) -> None:
         """Count a step that is left out; stop when the policy says so."""
@@ -209,8 +213,7 @@ class _Trainer:
     # --- what is said -------------------------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        metrics = self._window.means(self._comm)
-        metrics |= self._task.metrics()
+        metrics = self._window.means(self._comm) | self._task.metrics() | {"skipped": float(self._skipped)}
         now = time.monotonic()
         elapsed, steps = now - self._since, max(1, self._window_steps)
         clips = steps * self._config.accumulate * self._feed.clips * self._comm.size
@@ -221,8 +224,8 @@ class _Trainer:
             "step_ms": 1000 * elapsed / steps,
             "data_wait": self._wait_s / max(elapsed, 1e-9),
         }
-        self._first = metrics["loss"] if math.isnan(self._first) else self._first
-        self._last = metrics["loss"]
+        self._last = metrics.get("loss", self._last)
+        self._first = self._last if math.isnan(self._first) else self._first
         self._since, self._wait_s, self._window_steps = now, 0.0, 0
         self._say(metrics | speed)
         if self._recorder is not None:

@@ -26,6 +26,7 @@ class Recorder:
 
     def __init__(self, folder: Path, step: int, last: int) -> None:
         self._last = last
+        folder.mkdir(parents=True, exist_ok=True)
         self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
         self._board = _board(folder / "tensorboard", step)
         self._begun, self._first = time.monotonic(), step

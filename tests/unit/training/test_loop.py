@@ -1,0 +1,166 @@
+"""The training loop: where it starts from, when it stops, what it refuses, and that a resumed run is the undisturbed one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.unit.training.small import SmallFeed, SmallTask
+from v2a.comm import LocalComm
+from v2a.stages import Context
+from v2a.tasks import SerialTasks
+from v2a.training.config import Train
+from v2a.training.loop import train
+
+CPU = torch.device("cpu")
+TIMINGS = ("clips_per_s", "step_ms", "data_wait")
+
+
+def settings(**changes: object) -> Train:
+    """Small ones; every period is another, so that they meet in all ways."""
+    values: dict[str, object] = {
+        "steps": 30, "batch": 2, "lr": 0.02, "warmup": 5, "log_every": 4, "validate_every": 9, "checkpoint_every": 7,
+        "workers": 0, "accumulate": 2,
+    }  # fmt: skip
+    return Train(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def context(out: Path, should_stop: Callable[[], bool] = lambda: False) -> Context:
+    """One rank's."""
+    return Context(LocalComm(), SerialTasks(), out, lambda step, metrics: None, should_stop)
+
+
+def run(out: Path, task: SmallTask | None = None, **changes: object) -> tuple[SmallTask, dict[str, float]]:
+    """Train in a folder; goes on from what is there."""
+    task = task or SmallTask()
+    return task, train(task, SmallFeed(), settings(**changes), context(out), CPU)
+
+
+def stop_after(calls: int) -> Callable[[], bool]:
+    """Asked once a step."""
+    left = iter([False] * calls)
+    return lambda: next(left, True)
+
+
+def records(out: Path) -> list[dict[str, float]]:
+    """metrics.jsonl without what a clock says."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
+
+
+def state(task: SmallTask) -> dict[str, torch.Tensor]:
+    """Weights and buffers."""
+    return {name: value.clone() for name, value in task.model.state_dict().items()}
+
+
+def equal(one: SmallTask, two: SmallTask) -> bool:
+    """Bit for bit."""
+    return all(torch.equal(a, b) for a, b in zip(state(one).values(), state(two).values(), strict=True))
+
+
+def test_it_learns_and_says_so(tmp_path: Path):
+    _, metrics = run(tmp_path, steps=300, accumulate=1)
+    assert metrics["step"] == 300
+    assert metrics["stopped"] == metrics["skipped"] == 0
+    assert metrics["loss"] < metrics["loss_first"] / 5
+    assert metrics["validation/loss"] < 1.5
+
+
+def test_records_come_when_they_should(tmp_path: Path):
+    run(tmp_path)
+    lines = records(tmp_path)
+    assert [line["step"] for line in lines if "loss" in line] == [4, 8, 12, 16, 20, 24, 28, 30]
+    assert [line["step"] for line in lines if "validation/loss" in line] == [9, 18, 27, 30]
+    assert lines[0]["seen"] == 4 * 2 * 2
+    assert lines[-2]["epoch"] == pytest.approx(30 * 4 / 21)
+
+
+@pytest.mark.parametrize("stop", [1, 7, 8, 13, 21, 29])
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path: Path, stop: int):
+    undisturbed, expected = run(tmp_path / "one")
+    first = SmallTask()
+    stopped = train(first, SmallFeed(), settings(), context(tmp_path / "two", stop_after(stop)), CPU)
+    assert (stopped["step"], stopped["stopped"]) == (stop, 1)
+    resumed, metrics = run(tmp_path / "two")
+    assert equal(undisturbed, resumed)
+    assert not equal(first, resumed)
+    assert records(tmp_path / "two") == records(tmp_path / "one")
+    assert {**metrics, "loss_first": 0} == {**expected, "loss_first": 0}
+
+
+def test_the_state_of_the_optimizer_goes_on_too(tmp_path: Path):
+    run(tmp_path / "one")
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path / "two", stop_after(11)), CPU)
+    run(tmp_path / "two")
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints" / "step-00000030.pt", weights_only=True) for name in ("one", "two")
+    )
+    assert str(one) == str(two), "all of it: model, optimizer, scaler, feed, window, skipped"
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path):
+    task, first = run(tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()}
+    again, second = run(tmp_path)
+    assert equal(task, again)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()} == files
+    assert (second["step"], second["stopped"]) == (first["step"], 0)
+
+
+def test_lines_of_steps_that_are_done_again_are_taken_back(tmp_path: Path):
+    run(tmp_path)
+    whole = (tmp_path / "metrics.jsonl").read_text()
+    for path in (tmp_path / "checkpoints").glob("step-0000003*"):
+        path.unlink()
+    (tmp_path / "metrics.jsonl").write_text(whole + '{"step": 31, "lo')
+    run(tmp_path)
+    steps = [line["step"] for line in records(tmp_path)]
+    assert steps == sorted(steps)
+    assert len(steps) == len(whole.splitlines())
+
+
+def test_a_gradient_that_is_not_finite_is_left_out_and_counted(tmp_path: Path):
+    spoiled, metrics = run(tmp_path / "one", SmallTask(spoil={(3, 0), (4, 0), (17, 0)}))
+    clean, _ = run(tmp_path / "two")
+    assert metrics["skipped"] == 3
+    assert not equal(spoiled, clean)
+    assert all(bool(torch.isfinite(value).all()) for value in state(spoiled).values())
+
+
+def test_the_loss_of_a_step_that_is_left_out_does_not_hide_the_others(tmp_path: Path):
+    run(tmp_path, SmallTask(spoil={(2, 0)}))
+    assert all(line["loss"] == line["loss"] for line in records(tmp_path) if "loss" in line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"on_nan": "stop"}, r"the gradient is not finite at step 5 \(ranks 0\); try a smaller train.lr"),
+        ({"max_skips": 2}, r"the gradient is not finite 3 times in a row at step 7 \(ranks 0\)"),
+    ],
+)
+def test_policies_that_stop_say_where(tmp_path: Path, changes: dict[str, object], message: str):
+    with pytest.raises(FloatingPointError, match=message):
+        run(tmp_path, SmallTask(spoil={(step, 0) for step in range(5, 20)}), **changes)
+
+
+def test_accumulation_is_a_larger_batch(tmp_path: Path):
+    """Without the draws of dropout, two passes of two clips are one of four."""
+    tasks = []
+    for accumulate, batch in ((2, 2), (1, 4)):
+        task = SmallTask()
+        task.model.body[2] = torch.nn.Identity()
+        feed = SmallFeed(batch=batch)
+        train(task, feed, settings(accumulate=accumulate, batch=batch), context(tmp_path / str(batch)), CPU)
+        tasks.append(task)
+    for one, two in zip(tasks[0].model.parameters(), tasks[1].model.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=2e-6)
+
+
+def test_fp16_on_a_cpu_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"expected train.precision=fp32 or auto on a CPU"):
+        run(tmp_path, precision="fp16")
