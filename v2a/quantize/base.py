@@ -32,8 +32,8 @@ class Quantized:
     """What a quantizer makes of encodings.
 
     Attributes:
-        vectors: the codes' vectors, float32, of the encodings' shape, bit for bit what `codes_to_vectors` gives; gradients pass
-            straight through to the encodings.
+        vectors: the codes' vectors, float32, of the encodings' shape: bit for bit what `codes_to_vectors` gave before this call
+            (in training the codebook then moves); gradients pass straight through to the encodings.
         codes: int64, of the encodings' shape without channels.
         loss: to be added to the model's; float32 scalar.
         error: mean squared distance of encodings and vectors, per number; float32 scalar without gradient.

@@ -62,8 +62,8 @@ def assign(z: torch.Tensor, codebook: torch.Tensor, with_sums: bool) -> Assigned
             found = table.index_select(1, chosen)
             codes[clip, here] = chosen
             vectors[clip, :, here] = found
-            difference = part - found
-            error += torch.dot(difference.view(-1), difference.view(-1))
+            difference = (found - part).reshape(-1)
+            error += torch.dot(difference, difference)
             if sums is not None:
                 sums.index_add_(1, chosen, part.double())
     counts = torch.bincount(codes.view(-1), minlength=count)
