@@ -6,8 +6,8 @@
 
 Each measurement is a process of its own, in turns, with one thread. Time: processor time and wall time of a step, the least of each
 process (what else runs on the machine only adds), then the median over rounds. Memory: the kernel's peak of the process over the
-steps (VmHWM) less what it held before the first (VmRSS): libraries, codebook, encodings and the decoder's gradient are not counted, what
-the step makes is. A small step before that loads what is loaded late. malloc is told to give back what is freed
+steps (VmHWM) less what it held before the first (VmRSS): libraries, codebook, encodings and the decoder's gradient do not count;
+what the step makes does. A small step before that loads what is loaded late, and malloc is told to give back what is freed
 (MALLOC_MMAP_THRESHOLD_), so that a peak is of memory in use at one time.
 """
 

@@ -122,7 +122,7 @@ class Quantizer(nn.Module, ABC):
                 f"expected codes from 0 to {self.codes - 1}, but got {int(wide.min())} to {int(wide.max())}; "
                 "are they of another codebook?"
             )
-        vectors = look_up(self.codebook, wide.reshape(len(wide), -1))
+        vectors = look_up(self.codebook, wide.unsqueeze(-1).flatten(1))
         return vectors.view(len(wide), self.dim, *codes.shape[1:])
 
     # --- usage --------------------------------------------------------------------------------------------------------
