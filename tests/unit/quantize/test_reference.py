@@ -46,7 +46,7 @@ def test_codes_vectors_gradients_and_codebook_are_equal(kind: str):
         vectors, codes, loss = theirs(other)
         assert torch.equal(found.codes, codes)
         torch.testing.assert_close(found.vectors, vectors, rtol=0, atol=1e-6)
-        # With a trained codebook theirs is one term without stop-gradients, beta (z - e)²: it moves codes by beta of what ours does.
+        # Theirs is beta (z - e)²; without stop-gradients when the codebook is trained, which it then moves by beta of what ours does.
         torch.testing.assert_close(float(found.error) * 0.25, float(loss), rtol=1e-5, atol=0)
         torch.autograd.backward([found.vectors, found.loss], [arriving, torch.tensor(1.0)])
         torch.autograd.backward([vectors, loss], [arriving, torch.ones_like(loss)])
