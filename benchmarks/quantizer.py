@@ -41,8 +41,10 @@ def make_ours(kind: str, codes: int, dim: int, rows):
     from v2a.quantize.config import Settings
     from v2a.quantize.make import make_quantizer
 
-    restart = 0.02 if kind == "ema" else 0.0
-    quantizer = make_quantizer(Settings(kind, codes, start="uniform", restart_below=restart), dim, LocalComm())
+    restart = 0.05 if kind == "ema" else 0.0
+    quantizer = make_quantizer(
+        Settings(kind, codes, start="uniform", decay=0.99, restart_below=restart), dim, LocalComm()
+    )
     quantizer.codebook.data.copy_(rows)
     if kind == "ema":
         quantizer.sums.copy_(rows)

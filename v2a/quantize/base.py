@@ -15,16 +15,14 @@ from torch import nn
 from v2a.comm import Comm
 from v2a.quantize.config import Settings
 from v2a.quantize.nearest import Assigned, look_up
-from v2a.quantize.picks import candidates, farthest, generator, pick
+from v2a.quantize.picks import generator, own_rows, pick
 from v2a.quantize.shares import announce, read
 from v2a.quantize.start import first_codebook
 from v2a.quantize.straight_through import quantize
 
-# A restarted code counts as this share of an average code's use: with decay 0.99, some 70 steps without use until it is dead again
-# at restart_below 0.02. It moves freely meanwhile: what it is given soon outweighs what it was restarted with.
-_FRESH = 0.04
-# Of so many random encodings for each dead code, those farthest from their codes become the new ones (docs/LOG.md: measured).
-_POOL = 4
+# A restarted code counts as if its use were this many times the limit of dead codes: with decay 0.97 it has 23 steps to be used, and
+# what it is given then soon outweighs what it restarted with.
+_FRESH = 2.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ class Quantizer(nn.Module, ABC):
         use = torch.full_like(self.use, total / self.codes)
         if self.settings.start == "kmeans":
             centres, shares = first_codebook(z, total, self.codes, self._comm, generator(self._seed, -1))
-            use = shares.clamp(min=_FRESH / self.codes) * total
+            use = shares.clamp(min=self._fresh / self.codes) * total
             self._place(torch.arange(self.codes, device=z.device), centres, use)
         self.use.copy_(use)
         self.initialised.fill_(True)
@@ -174,9 +172,9 @@ class Quantizer(nn.Module, ABC):
         dead = self._dead()
         total = z.shape[0] * z.shape[2] * self._comm.size
         random = generator(self._seed, int(self.updates))
-        numbers = pick(total, min(total, _POOL * len(dead)), random)
-        rows = candidates(z, found.vectors, numbers, self._comm.rank)
-        payload = [announce(z, ~torch.isfinite(found.error.float())), found.counts.double()]
+        numbers = pick(total, min(total, len(dead)), random)
+        rows = own_rows(z, numbers, self._comm.rank)
+        payload = [announce(z, ~torch.isfinite(found.error)), found.counts.double()]
         payload += [found.sums.reshape(-1)] if self._learns_sums and found.sums is not None else []
         lengths = [len(part) for part in payload] + [rows.numel()]
         header, counts, *rest = torch.split(self._comm.all_reduce(torch.cat([*payload, rows.view(-1)])), lengths)
@@ -189,20 +187,23 @@ class Quantizer(nn.Module, ABC):
         self.use.copy_(self.use * self.settings.decay + counts * (1 - self.settings.decay))
         self._move(rest[0].view(self.codes, self.dim) if len(rest) > 1 else None)
         if len(numbers):
-            self._restart(dead, rest[-1].view(rows.shape))
+            self._restart(dead[: len(numbers)], rest[-1].view(rows.shape))
 
     def _dead(self) -> torch.Tensor:
         if self.settings.restart_below == 0 or not bool(self.initialised):
             return torch.empty(0, dtype=torch.int64, device=self.use.device)
         return (self.use < self.settings.restart_below * self.use.mean()).nonzero().flatten()
 
-    def _restart(self, dead: torch.Tensor, rows: torch.Tensor) -> None:
-        """Dead codes begin anew at the candidates that are farthest from their codes; those that find none wait."""
-        chosen = farthest(rows, len(dead))
-        dead = dead[: len(chosen)]
-        use = self.use.mean().mul(_FRESH).expand(len(dead)).clone()
-        self._place(dead, chosen.float(), use)
+    def _restart(self, dead: torch.Tensor, encodings: torch.Tensor) -> None:
+        """Dead codes [M] begin anew at encodings [M, D]; those for which there is none wait."""
+        use = (self.use.mean() * self._fresh).expand(len(dead)).clone()
+        self._place(dead, encodings.float(), use)
         self.use[dead] = use
+
+    @property
+    def _fresh(self) -> float:
+        """Use of a code that begins anew, as a share of the mean."""
+        return _FRESH * self.settings.restart_below
 
     # --- checks -------------------------------------------------------------------------------------------------------
 

@@ -10,26 +10,27 @@ STARTS = ("kmeans", "uniform")
 
 @dataclass(frozen=True)
 class Settings:
-    """A quantizer's settings. The defaults are what we recommend; `PAPER` has those of the paper's quantizer.
+    """A quantizer's settings. The defaults are what we recommend; `PAPER` are the paper's.
 
     Attributes:
         kind: "ema": the codebook is a moving average of the encodings; "gradient": it follows the quantization loss's gradient.
         codes: K, 2 to 65,536 (code shards hold uint16).
         beta: weight of the commitment loss (0.25 in van den Oord et al. 2017; from 0.1 to 2 their "results did not vary").
-        decay: gamma of the moving averages, with both kinds that of each code's use (0.99 in their appendix A.1).
+        decay: gamma of the moving averages; with both kinds that of each code's use. 0.99 in their appendix A.1, but 0.97 follows a
+            moving encoder better (docs/LOG.md).
         start: "kmeans" of the first batch, or "uniform" in ±1/K.
         restart_below: a code is dead, and restarts at an encoding, when its average use falls below this share of the mean use;
-            0 for never.
-        lr_factor: with "gradient", the codebook's learning rate by the model's.
+            0 for never. Anything from 0.02 to 0.1 did as well (docs/LOG.md).
+        lr_factor: with "gradient", the codebook's learning rate by the model's (10 for AdamW at 1e-3: docs/LOG.md).
     """
 
     kind: str = "ema"
     codes: int = 1024
     beta: float = 0.25
-    decay: float = 0.99
+    decay: float = 0.97
     start: str = "kmeans"
-    restart_below: float = 0.02
-    lr_factor: float = 1.0
+    restart_below: float = 0.05
+    lr_factor: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
@@ -47,4 +48,4 @@ class Settings:
                 raise ValueError(f"expected {name} from 0 to below 1, but got {name}={value}")
 
 
-PAPER = Settings(kind="gradient", start="uniform", restart_below=0.0)
+PAPER = Settings(kind="gradient", start="uniform", restart_below=0.0, lr_factor=1.0)

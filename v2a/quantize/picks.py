@@ -48,23 +48,3 @@ def own_rows(values: torch.Tensor, numbers: torch.Tensor, rank: int) -> torch.Te
     clips, places = numbers[mine] // positions, numbers[mine] % positions
     rows[mine] = values[clips, :, places].double()
     return rows
-
-
-def candidates(z: torch.Tensor, vectors: torch.Tensor, numbers: torch.Tensor, rank: int) -> torch.Tensor:
-    """Encodings by number, with the squared distance to their code's vector behind: float64 [M, D + 1], zeros for other ranks'.
-
-    Args:
-        z: this rank's encodings, [B, D, S].
-        vectors: of their codes, [B, D, S].
-        numbers: int64 [M], of the whole batch.
-        rank: of this process.
-    """
-    encodings = own_rows(z, numbers, rank)
-    distances = (encodings - own_rows(vectors, numbers, rank)).square().sum(1, keepdim=True)
-    return torch.cat([encodings, distances], dim=1)
-
-
-def farthest(rows: torch.Tensor, count: int) -> torch.Tensor:
-    """The encodings [at most `count`, D] farthest from their codes among all ranks' candidates [M, D + 1]; of equals the first."""
-    order = rows[:, -1].argsort(descending=True, stable=True)
-    return rows[order[:count], :-1]

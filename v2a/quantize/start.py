@@ -71,8 +71,6 @@ def _seeds(sample: torch.Tensor, codes: int, random: torch.Generator) -> torch.T
     chosen = torch.empty(codes, dtype=torch.int64)
     for number in range(codes):
         heights = far.cumsum(0, dtype=torch.float64)
-        if float(heights[-1]) <= 0:  # every encoding is a seed already
-            heights = torch.arange(1, len(sample) + 1, dtype=torch.float64)
         at = int(torch.searchsorted(heights, draws[number] * heights[-1], right=True).clamp(max=len(sample) - 1))
         chosen[number] = at
         distances = torch.addmv(squares + squares[at], sample, sample[at], alpha=-2).clamp_(min=0)

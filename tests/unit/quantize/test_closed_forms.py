@@ -156,7 +156,7 @@ def test_every_size_of_codebook_finds_the_nearest(codes: int):
 
 def test_the_papers_settings_are_the_papers():
     quantizer = make_quantizer(PAPER, 3, LocalComm())
-    assert (PAPER.kind, PAPER.start, PAPER.restart_below) == ("gradient", "uniform", 0.0)
+    assert (PAPER.kind, PAPER.start, PAPER.restart_below, PAPER.lr_factor) == ("gradient", "uniform", 0.0, 1.0)
     assert quantizer.codebook.abs().max().item() <= 1 / PAPER.codes
     assert quantizer.codebook.abs().max().item() > 0.9 / PAPER.codes
     assert [name for name, _ in quantizer.named_parameters()] == ["codebook"]

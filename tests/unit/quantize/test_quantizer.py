@@ -25,7 +25,7 @@ def clusters(count: int, each: int, dim: int = 4) -> tuple[torch.Tensor, torch.T
     random = torch.Generator().manual_seed(5)
     centres = 10 * torch.randn(count, dim, generator=random)
     noise = 0.01 * torch.randn(count * each, dim, generator=random)
-    return centres, (centres.repeat(each, 1) + noise).t().unsqueeze(0)
+    return centres, (centres.repeat_interleave(each, 0) + noise).t().unsqueeze(0)
 
 
 # --- number formats and layouts ---------------------------------------------------------------------------------------
@@ -162,12 +162,13 @@ def test_a_restarted_code_begins_its_averages_anew():
     quantizer.sums.copy_(quantizer.codebook)
     quantizer.initialised.fill_(True)
     quantizer.use.copy_(torch.tensor([4.0, 0.0]))
-    z = torch.tensor([[[0.0, 0.1, 0.2, 5.0]]])
+    z = torch.tensor([[[0.0, 5.0, 6.0, 7.0]]])
     quantizer(z)
-    assert float(quantizer.codebook[1]) == 5.0  # the farthest of the candidates: all four
-    assert float(quantizer.sums[1] / quantizer.use[1]) == pytest.approx(5.0)
+    place = float(quantizer.codebook[1])
+    assert place in (5.0, 6.0, 7.0)
+    assert float(quantizer.sums[1] / quantizer.use[1]) == pytest.approx(place)
     assert 0.02 * float(quantizer.use.mean()) < float(quantizer.use[1])
-    assert quantizer(z).codes.tolist() == [[0, 0, 0, 1]]
+    assert quantizer(z).codes.tolist() == [[0, 1, 1, 1]]
 
 
 def test_a_code_in_use_is_never_restarted():

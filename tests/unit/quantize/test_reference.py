@@ -46,8 +46,8 @@ def test_codes_vectors_gradients_and_codebook_are_equal(kind: str):
         vectors, codes, loss = theirs(other)
         assert torch.equal(found.codes, codes)
         torch.testing.assert_close(found.vectors, vectors, rtol=0, atol=1e-6)
-        # Theirs is beta (z - e)²; without stop-gradients when the codebook is trained, which it then moves by beta of what ours does.
-        torch.testing.assert_close(float(found.error) * 0.25, float(loss), rtol=1e-5, atol=0)
+        # Theirs is beta (z - e)²; a trained codebook it moves, without stop-gradients, by beta of what ours does.
+        torch.testing.assert_close(float(found.error) * 0.25, loss.item(), rtol=1e-5, atol=0)
         torch.autograd.backward([found.vectors, found.loss], [arriving, torch.tensor(1.0)])
         torch.autograd.backward([vectors, loss], [arriving, torch.ones_like(loss)])
         torch.testing.assert_close(z.grad, other.grad, rtol=1e-5, atol=1e-6)
