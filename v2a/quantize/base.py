@@ -20,8 +20,8 @@ from v2a.quantize.shares import announce, read
 from v2a.quantize.start import first_codebook
 from v2a.quantize.straight_through import quantize
 
-# A restarted code counts as if its use were this many times the limit of dead codes: with decay 0.97 it has 23 steps to be used, and
-# what it is given then soon outweighs what it restarted with.
+# A restarted code counts as if its use were this many times the limit of dead codes: with decay 0.97 it has 23 steps to be used,
+# and what it is given then soon outweighs what it restarted with.
 _FRESH = 2.0
 
 

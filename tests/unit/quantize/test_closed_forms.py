@@ -103,6 +103,15 @@ def test_gradients_are_those_of_the_textbook(batch: int):
     _check_close(ours[1], quantizer.codebook.grad, rtol=1e-5, atol=1e-7)
 
 
+def test_the_gradient_of_a_settled_codebook_is_not_rounding():
+    """Code and mean of its encodings differ by a millionth of them; the sums of 4,096 float32 would differ by their rounding."""
+    z = torch.full((1, 1, 4096), 1000.0)
+    z[0, 0, ::2] += 2**-14  # exact in float32; the sum is not
+    quantizer = quantizer_of([[1000.0], [0.0]])
+    quantizer(z).loss.backward()
+    assert quantizer.codebook.grad[0].item() == pytest.approx(-2 * 2**-15, rel=1e-6)
+
+
 def test_ema_moves_by_the_equations():
     """Appendix A.1, two steps by hand, decay 0.75."""
     quantizer = quantizer_of([[0.0], [4.0], [100.0]], "ema", decay=0.75)

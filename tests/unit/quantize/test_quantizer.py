@@ -171,14 +171,32 @@ def test_a_restarted_code_begins_its_averages_anew():
     assert quantizer(z).codes.tolist() == [[0, 1, 1, 1]]
 
 
-def test_a_code_in_use_is_never_restarted():
-    quantizer = make("ema", codes=8, dim=2)
-    z = torch.randn(1, 2, 64, generator=torch.Generator().manual_seed(0))
-    quantizer(z)
-    quantizer.use.fill_(8.0)
-    assert len(quantizer._dead()) == 0
-    quantizer.use[3] = 0.1
+def test_codes_below_the_limit_are_dead_and_others_are_not():
+    quantizer = make("ema", codes=102, dim=2, restart_below=0.05)
+    assert quantizer._dead().tolist() == []  # it has not begun
+    quantizer(torch.randn(1, 2, 640, generator=torch.Generator().manual_seed(0)))
+    assert int(quantizer.updates) == 1
+    quantizer.use.fill_(1.0189)  # the mean is then 1.0
+    quantizer.use[[3, 101]] = torch.tensor([0.049, 0.051], dtype=torch.float64)
     assert quantizer._dead().tolist() == [3]
+    z = torch.randn(1, 2, 640, generator=torch.Generator().manual_seed(1))
+    quantizer(z)
+    at = (quantizer.codebook.unsqueeze(1) == z[0].t()).all(2)  # [K, S]
+    assert at.any(1).nonzero().flatten().tolist() == [3]
+
+
+def test_each_step_draws_anew():
+    """A dead code that waits for a use restarts elsewhere each time."""
+    z = torch.randn(1, 2, 640, generator=torch.Generator().manual_seed(0))
+    quantizer = make("gradient", codes=8, dim=2, restart_below=0.05)
+    quantizer(z)
+    places = set()
+    for step in range(2, 12):
+        quantizer.use[5] = 0
+        quantizer(z)
+        assert int(quantizer.updates) == step
+        places.add(tuple(quantizer.codebook[5].tolist()))
+    assert len(places) >= 8  # of 640 encodings, one may come twice
 
 
 @pytest.mark.parametrize(("total", "count"), [(1, 1), (10, 10), (28800, 4096), (10**9, 1000), (7, 0)])
