@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from v2a.comm import Comm
+from v2a.comm import Averaged, Comm
 
 REDUCED_DTYPES = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int32)
 BROADCAST_DTYPES = (
@@ -124,16 +124,22 @@ def _batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(size, 5, generator=generator), torch.randn(size, 1, generator=generator)
 
 
+def _step(averaged: Averaged) -> None:
+    averaged.average()
+    with averaged.stepping():
+        averaged.optimizer.step()
+
+
 def check_gradients_are_averaged(comm: Comm) -> None:
     """Each rank's gradient of its share, averaged over ranks, is the gradient of the whole batch."""
     share = 4
     inputs, targets = _batch(share * comm.size)
     mine = slice(comm.rank * share, (comm.rank + 1) * share)
     network = _network()
-    optimizer = comm.wrap_optimizer(torch.optim.SGD(network.parameters(), lr=1.0), network.named_parameters())
+    averaged = comm.wrap_optimizer(torch.optim.SGD(network.parameters(), lr=1.0), network.named_parameters())
     before = [parameter.detach().clone() for parameter in network.parameters()]
     nn.functional.mse_loss(network(inputs[mine]), targets[mine]).backward()
-    optimizer.step()
+    _step(averaged)
     whole = _network()
     nn.functional.mse_loss(whole(inputs), targets).backward()
     for old, new, reference in zip(before, network.parameters(), whole.parameters(), strict=True):
@@ -147,12 +153,12 @@ def check_a_wrapped_optimizer_goes_on_step_after_step(comm: Comm) -> None:
     network = _network()
     first = [parameter.detach().clone() for parameter in network.parameters()]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    optimizer = comm.wrap_optimizer(optimizer, network.named_parameters())
+    averaged = comm.wrap_optimizer(optimizer, network.named_parameters())
     for step in range(3):
         inputs = torch.full((2, 5), 1.0 + comm.rank + step)
-        optimizer.zero_grad()
+        averaged.optimizer.zero_grad()
         network(inputs).square().mean().backward()
-        optimizer.step()
+        _step(averaged)
     for old, new in zip(first, network.parameters(), strict=True):
         flat = new.detach()
         assert not torch.equal(old, flat)
