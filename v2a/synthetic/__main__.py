@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 
 from v2a.config import ConfigError, build_config, describe
@@ -73,11 +72,5 @@ def _announce(kind: str, config: Config) -> None:
     print(f"  about {would.bytes / 1e6:.0f} MB, about {would.seconds / 60:.1f} min with {config.processes()} processes")
 
 
-def _stop(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    # A job's end (scancel, timeout) is tidied up after as Ctrl-C is.
-    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -10,16 +10,18 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
+from v2a.interrupt import StopSignals
 from v2a.synthetic import flyby, impacts
 from v2a.synthetic.clip import Clip
 from v2a.synthetic.config import Config
@@ -30,6 +32,8 @@ from v2a.synthetic.store import clip_name, is_whole, place, scratch
 _SECONDS_PER_MEGAPIXEL = {"flyby": 0.06, "impacts": 0.06}
 _BYTES_PER_MEGAPIXEL = {"flyby": 1400, "impacts": 1200}
 _BYTES_PER_SECOND = 23_500  # sound and truth
+_LOOK_S = 0.2  # between two looks at whether to stop
+_GRACE_S = 5.0  # for a worker to end its ffmpeg and remove its files
 
 
 class Counts(NamedTuple):
@@ -79,33 +83,39 @@ def run(kind: str, config: Config) -> Counts:
         OSError: the folder cannot be written, or the disk is full; what is there is whole.
         v2a.synthetic.encode.EncodeError: ffmpeg is missing or failed.
         RuntimeError: a process was killed (out of memory?).
-        KeyboardInterrupt: Ctrl-C; what is there is whole.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what is there is whole.
     """
     folder = Path(config.out).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     made = there = size = 0
-    with scratch(folder) as space, _pool(config.processes()) as pool:
+    # The signals only set a flag: an exception out of a handler may strike, and be swallowed, inside the pool's own machinery.
+    with StopSignals() as stop, scratch(folder) as space, _pool(config.processes()) as pool:
+        make = partial(ensure_clip, kind, config, folder=folder, space=space)
         bar = tqdm(total=config.n, unit="clip", desc=kind, smoothing=0.1, disable=None if sys.stderr else True)
         with bar:
-            for written in _in_order_of_end(pool, kind, config, folder, space):
+            for written in _in_order_of_end(pool, config, make, stop):
                 made, there, size = made + (written > 0), there + (written == 0), size + written
                 bar.set_postfix_str(f"{size / 1e6:.0f} MB", refresh=False)
                 bar.update()
     return Counts(made, there, size)
 
 
-def _in_order_of_end(pool: ProcessPoolExecutor, kind: str, config: Config, folder: Path, space: Path) -> Iterator[int]:
+def _in_order_of_end(
+    pool: ProcessPoolExecutor, config: Config, make: Callable[[int], int], stop: StopSignals
+) -> Iterator[int]:
     """Bytes written for each clip, 0 for one that was there, as they end; only a few wait in the queue at any time."""
     todo = iter(range(config.n))
     running: set[Future[int]] = set()
     while True:
         for index in todo:
-            running.add(pool.submit(ensure_clip, kind, config, index, folder, space))
+            running.add(pool.submit(make, index))
             if len(running) >= 4 * config.processes():
                 break
         if not running:
             return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
+        done, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+        if stop.requested():
+            raise KeyboardInterrupt
         for future in done:
             try:
                 yield future.result()
@@ -143,7 +153,8 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
         for worker in workers:
             worker.terminate()
         for worker in workers:
-            worker.join()
+            worker.join(_GRACE_S)
+            worker.kill()
         raise
     pool.shutdown()
 
