@@ -1,0 +1,59 @@
+"""How a network of stage 1 is made; needs no torch, so that a login node can check it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAMES = ("paper", "residual")
+_LENGTHS = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network's settings.
+
+    Attributes:
+        name: "paper": two strided convolutions and two transposed ones; "residual": what we recommend.
+        dim: D, numbers of a code's vector.
+        channels: of the features at the latent grid; "paper" has half as many before its second convolution.
+        blocks: residual blocks, in the encoder and in the decoder each ("residual" only).
+        strides: frames x rows x columns that one code stands for, each a power of two up to 16.
+    """
+
+    name: str = "residual"
+    dim: int = 16
+    channels: int = 128
+    blocks: int = 4
+    strides: str = "4x8x8"
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        if self.name not in NAMES:
+            raise ValueError(f"expected model.name to be {' or '.join(NAMES)}, but got {self.name!r}")
+        for name, most in (("dim", 1024), ("channels", 4096), ("blocks", 64)):
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise ValueError(f"expected model.{name} from 1 to {most}, but got {value}")
+        if self.channels % 8:
+            near = max(8, round(self.channels / 8) * 8)
+            raise ValueError(f"expected model.channels a multiple of 8, but got {self.channels}; {near} is")
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", self.strides)
+        if not found or any(int(length) not in _LENGTHS for length in found.groups()):
+            raise ValueError(
+                "expected model.strides as frames x rows x columns, each 1, 2, 4, 8 or 16, such as 4x8x8, "
+                f"but got {self.strides!r}"
+            )
+
+    @property
+    def product(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of one code; `Geometry.latent_grid([model.product])` is the grid of a clip's codes."""
+        time, rows, columns = (int(length) for length in self.strides.split("x"))
+        return time, rows, columns
+
+    @property
+    def steps(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Strides of the paper's two convolutions: the second takes at most 2 of each length, 4x8x8 is 2x4x4 then 2x2x2."""
+        second = tuple(min(2, length) for length in self.product)
+        first = tuple(length // part for length, part in zip(self.product, second, strict=True))
+        return (first[0], first[1], first[2]), (second[0], second[1], second[2])
