@@ -21,7 +21,8 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
 
     Args:
         schema: a dataclass; its `__post_init__` raises `ValueError` for values out of range. With a field `preset` it has a
-            `PRESETS` too: for each name, "key=value" settings.
+            `PRESETS` too: for each name, "key=value" settings. A group with a class attribute `NAME`, the name of its field that
+            says which it is, may be set by it: "model=paper" is "model.name=paper".
         overrides: "key=value" or "group.key=value". The value is taken as it stands, spaces, brackets, quotes, "=" and "$"
             included, and converted to the field's type.
 
@@ -30,12 +31,13 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     """
     config = OmegaConf.structured(schema)
     _unfreeze(config)
-    known = dict(_leaves(schema))
+    known, short = dict(_leaves(schema)), dict(_named_groups(schema))
     overrides = list(overrides)
     for override in [*_preset(schema, overrides), *overrides]:
         key, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"expected key=value, but got {override!r}")
+        key = short.get(key, key)
         if key not in known:
             raise ConfigError(_unknown("key", key, known))
         try:
@@ -99,6 +101,14 @@ def _leaves(schema: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
             yield from _leaves(kind, f"{prefix}{field.name}.")
         else:
             yield prefix + field.name, getattr(kind, "__name__", str(kind))
+
+
+def _named_groups(schema: Any) -> Iterable[tuple[str, str]]:
+    """Each group that one of its own fields names, and that field."""
+    kinds = get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        if name := getattr(kinds[field.name], "NAME", None):
+            yield field.name, f"{field.name}.{name}"
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

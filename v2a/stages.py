@@ -28,6 +28,7 @@ _STAGES = {
     "prepare": _Stage(
         "v2a.prepare", "videos of any kind to verified shards of clips, shared out video by video", shares_tasks=True
     ),
+    "vqvae": _Stage("v2a.vqvae", "trains the 3D VQ-VAE whose codes stand for a video (stage 1)"),
     "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }
 

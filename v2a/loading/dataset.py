@@ -178,5 +178,5 @@ class ClipDataset(Dataset[Sample]):
 
 
 def as_float(video: torch.Tensor) -> torch.Tensor:
-    """What a model takes, from the loader's uint8 `[B, T, H, W, 3]`: float32 `[B, 3, T, H, W]`, -1 to 1. Call it on the device."""
-    return video.movedim(-1, -4).float().div_(127.5).sub_(1)
+    """What a model takes, from the loader's uint8 `[B, T, H, W, 3]`: float32 `[B, 3, T, H, W]`, 0 to 1. Call it on the device."""
+    return video.movedim(-1, -4).float().div_(255)

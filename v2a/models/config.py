@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 NAMES = ("paper", "residual")
 _LENGTHS = (1, 2, 4, 8, 16)
@@ -20,6 +21,8 @@ class Model:
         blocks: residual blocks, in the encoder and in the decoder each ("residual" only).
         strides: frames x rows x columns that one code stands for, each a power of two up to 16.
     """
+
+    NAME: ClassVar[str] = "name"
 
     name: str = "residual"
     dim: int = 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 KINDS = ("ema", "gradient")
 STARTS = ("kmeans", "uniform")
@@ -23,6 +24,8 @@ class Settings:
             0 for never. Anything from 0.02 to 0.1 did as well (docs/LOG.md).
         lr_factor: with "gradient", the codebook's learning rate by the model's (10 for AdamW at 1e-3: docs/LOG.md).
     """
+
+    NAME: ClassVar[str] = "kind"
 
     kind: str = "ema"
     codes: int = 1024

@@ -57,6 +57,10 @@ class _LoudnessTask:
         """Nothing more."""
         return {}
 
+    def epoch_end(self) -> dict[str, float]:
+        """Nothing is counted."""
+        return {}
+
     def validate(self, batch: Clips) -> dict[str, torch.Tensor]:
         """The same loss, on clips that are never trained on."""
         return {"loss": self.loss(batch, 0)["loss"] * len(batch[0]), "clips": torch.tensor(len(batch[0]))}

@@ -30,7 +30,7 @@ class Train:
         max_skips: in a row.
         seed: of weights, order, crops, and every random draw.
         compression: of gradients between ranks: "none" or "fp16" (GPUs only: it slows a CPU down).
-        workers: processes that read ahead.
+        workers: processes that read ahead; 0 reads in the training process, -1 is 2 for a GPU and 0 for a CPU.
         log_every: steps between two records.
         validate_every: steps between two validations; 0 for none but the last.
         validate_batches: of each rank, at most; 0 for all.
@@ -53,7 +53,7 @@ class Train:
     max_skips: int = 10
     seed: int = 0
     compression: str = "none"
-    workers: int = 2
+    workers: int = -1
     log_every: int = 20
     validate_every: int = 1000
     validate_batches: int = 0
@@ -81,6 +81,7 @@ class Train:
 
 _LEAST = {
     **dict.fromkeys(("steps", "batch", "accumulate", "log_every", "checkpoint_every", "keep"), 1),
-    **dict.fromkeys(("warmup", "weight_decay", "clip_norm", "max_skips", "seed", "workers"), 0),
+    **dict.fromkeys(("warmup", "weight_decay", "clip_norm", "max_skips", "seed"), 0),
+    "workers": -1,
     **dict.fromkeys(("validate_every", "validate_batches"), 0),
 }

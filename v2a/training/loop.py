@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ from v2a.training.precision import Precision
 from v2a.training.record import Recorder
 from v2a.training.schedule import lr_factor, parameter_groups, set_lr
 from v2a.training.task import Batch, Task
+from v2a.training.validate import validate
 from v2a.training.window import Window
 
 
@@ -41,7 +43,7 @@ def train(task: Task, feed: Feed, config: Train, context: Context, device: torch
 
     Returns:
         "step", "stopped" (1 when it was asked to stop before the last step), "loss_first" and "loss" (of the first and the last
-        record of this run), "skipped" steps, and the last validation's means as "validation/…".
+        record), "skipped" steps, the last whole epoch's numbers as "epoch/…", the last validation's means as "validation/…".
 
     Raises:
         FloatingPointError: too many gradients in a row are not finite; on all ranks, with step and ranks.
@@ -76,6 +78,7 @@ class _Trainer:
         self._step = self._skipped = self._skips_in_a_row = 0
         self._saved_at = -1
         self._validated: dict[str, float] = {}
+        self._epoch_metrics: dict[str, float] = {}
         self._wait_s, self._since = 0.0, time.monotonic()
         self._window_steps = 0
         self._first = self._last = math.nan
@@ -101,6 +104,12 @@ class _Trainer:
         self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
         self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
         self._window.load_state_dict(state["window"])  # type: ignore[arg-type]
+        said: Any = state["said"]
+        self._epoch_metrics, self._validated, (self._first, self._last) = (
+            said["epoch"],
+            said["validation"],
+            said["loss"],
+        )
         self._skipped, self._step, self._saved_at = int(state["skipped"]), step, step  # type: ignore[call-overload]
         if self._comm.rank == 0:
             print(f"going on from step {step}, written by {state['world']} ranks", flush=True)
@@ -121,6 +130,11 @@ class _Trainer:
                 "feed": self._feed.state_dict(),
                 "window": self._window.state_dict(),
                 "skipped": self._skipped,
+                "said": {
+                    "epoch": self._epoch_metrics,
+                    "validation": self._validated,
+                    "loss": [self._first, self._last],
+                },
                 "world": self._comm.size,
             }
             self._checkpoints.save(state, self._step, score)
@@ -136,7 +150,10 @@ class _Trainer:
             if any_rank(self._context.should_stop(), self._comm):  # one rank that is asked to stop stops all
                 stopped = True
                 break
+            epoch = int(self._feed.epoch)
             self._train_step(batches)
+            if int(self._feed.epoch) > epoch:
+                self._end_epoch()
             last = self._step == config.steps
             if last or self._step % config.log_every == 0:
                 self._record()
@@ -148,7 +165,7 @@ class _Trainer:
         if stopped:
             self._save(None)
         done = {"step": float(self._step), "stopped": float(stopped), "skipped": float(self._skipped)}
-        return {**done, "loss_first": self._first, "loss": self._last, **self._validated}
+        return {**done, "loss_first": self._first, "loss": self._last, **self._epoch_metrics, **self._validated}
 
     def _train_step(self, batches: Iterator[Batch]) -> None:
         config, optimizer = self._config, self._averaged.optimizer
@@ -237,29 +254,20 @@ class _Trainer:
             self._recorder.record(self._step, metrics)
 
     def _validate(self) -> None:
-        """Means over the whole validation split, equal on all ranks."""
+        """Means over the whole validation split, and pictures of its first clip."""
         begun = time.monotonic()
-        self._task.model.eval()
-        names = ("clips", *self._task.validation_sums)
-        sums = torch.zeros(len(names), dtype=torch.float64)
-        first: Batch | None = None
-        with torch.no_grad():
-            for number, batch in enumerate(self._feed.validation()):
-                if self._config.validate_batches and number >= self._config.validate_batches:
-                    break
-                first = batch if first is None else first
-                with self._precision.autocast():
-                    found = self._task.validate(batch)
-                sums += torch.stack([found[name].detach().double().cpu() for name in names])
-            sums = self._comm.all_reduce(sums)
-            clips = max(1.0, float(sums[0]))
-            self._validated = {
-                f"validation/{name}": float(value) / clips for name, value in zip(names[1:], sums[1:], strict=True)
-            }
-            self._say(self._validated)
-            if self._recorder is not None and first is not None:
+        batches, limit = self._feed.validation(), self._config.validate_batches
+        found, first = validate(self._task, batches, self._comm, self._precision, limit)
+        self._validated = {f"validation/{name}": value for name, value in found.items() if found["clips"]}
+        self._say(self._validated)
+        if self._recorder is not None and first is not None:
+            with torch.no_grad(), self._precision.autocast():
                 self._recorder.pictures(self._step, self._task.pictures(first), self._task.fps)
         self._since += time.monotonic() - begun
+
+    def _end_epoch(self) -> None:
+        self._epoch_metrics = {f"epoch/{name}": value for name, value in self._task.epoch_end().items()}
+        self._say(self._epoch_metrics)
 
     def close(self) -> None:
         if self._recorder is not None:

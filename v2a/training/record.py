@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from v2a.training.board import Board, encode_gif, encode_png
 from v2a.training.task import Pictures
 
 _LINE_S = 10.0  # between two lines of progress where there is no terminal
@@ -29,6 +29,7 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
         self._board = _board(folder / "tensorboard", step)
+        self._pictures = folder / "pictures"
         self._begun, self._first = time.monotonic(), step
         self._shown = 0.0
 
@@ -53,12 +54,15 @@ class Recorder:
         print(f"\r\x1b[2K{text}" if live else text, end="" if live and step < self._last else "\n", flush=True)
 
     def pictures(self, step: int, pictures: Pictures, fps: int) -> None:
-        """Into TensorBoard: uint8 `[H, W, 3]` as pictures, `[T, H, W, 3]` as a short video."""
-        for name, picture in pictures.items() if self._board is not None else ():
-            if picture.ndim == 4:
-                self._board.add_video(name, picture.permute(0, 3, 1, 2)[None], step, fps=fps)
-            else:
-                self._board.add_image(name, picture, step, dataformats="HWC")
+        """The newest into the folder `pictures`, all into TensorBoard: uint8 `[H, W, 3]`, and `[T, H, W, 3]` as a moving GIF."""
+        self._pictures.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
+            unfinished = self._pictures / f".{name}.tmp"
+            unfinished.write_bytes(encoded)
+            unfinished.replace(self._pictures / f"{name}.{kind}")
+            if self._board is not None:
+                self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
 
     def close(self) -> None:
         """End the files."""
@@ -82,12 +86,11 @@ def _keep_until(path: Path, step: int) -> Path:
     return path
 
 
-def _board(folder: Path, step: int) -> Any:
+def _board(folder: Path, step: int) -> Board | None:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        return Board(folder, step)
     except ImportError:  # curves are a comfort: metrics.jsonl has the numbers
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def _clock(seconds: float) -> str:

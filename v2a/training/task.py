@@ -37,6 +37,10 @@ class Task(Protocol):
         """More numbers for the record, equal on all ranks; called by all ranks when a record is made."""
         ...
 
+    def epoch_end(self) -> dict[str, float]:
+        """Numbers of the epoch that has just ended, equal on all ranks; what is counted over an epoch begins anew."""
+        ...
+
     def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One batch of the validation split, without gradients: sums over its clips, and "clips", their number."""
         ...

@@ -46,6 +46,11 @@ class SmallTask:
     def metrics(self) -> dict[str, float]:
         return {"seen": float(self.model.seen)}
 
+    def epoch_end(self) -> dict[str, float]:
+        found = {"seen": float(self.model.seen)}
+        self.model.seen.zero_()
+        return found
+
     def validate(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         error = (self.model(batch).squeeze(-1) - batch.sum(-1)).square()
         return {"loss": error.sum(), "clips": torch.tensor(len(batch))}

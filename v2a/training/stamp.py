@@ -1,0 +1,72 @@
+"""What a run's folder says of itself: which stage, with which settings, on clips of which size."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from v2a.comm import Comm
+from v2a.geometry import Geometry
+
+FILE = "stage.json"
+
+
+def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm) -> None:
+    """Write `stage.json` into the run's folder; or see that the run there has the same network.
+
+    Args:
+        out: the run's folder.
+        stage: its name.
+        config: a dataclass; its groups other than "train" make the network.
+        geometry: of the clips.
+        comm: all ranks look, rank 0 writes.
+
+    Raises:
+        ValueError: the folder holds a run with another network, or on clips of another size; names the difference.
+    """
+    mine = {"stage": stage, "config": dataclasses.asdict(config), "geometry": geometry.as_dict()}
+    there = read_stamp(out)
+    if there is not None:
+        different = [name for name, value in _network(mine).items() if _network(there).get(name) != value]
+        if different:
+            was = ", ".join(f"{name}={_network(there).get(name)}" for name in different)
+            raise ValueError(f"{out} holds a run with {was}; go on with the same settings, or choose another folder")
+    comm.barrier()  # no rank reads what rank 0 writes now
+    if comm.rank == 0:
+        write_json(out / FILE, mine)
+
+
+def read_stamp(out: Path) -> dict[str, Any] | None:
+    """What `stamp_run` wrote; None when there is nothing.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = out / FILE
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        _network(found)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove it to write it anew") from None
+    return found
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+def _network(stamp: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names of what a checkpoint depends on."""
+    groups = {name: value for name, value in stamp["config"].items() if isinstance(value, dict) and name != "train"}
+    groups["geometry"] = stamp["geometry"]
+    leaves = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+    return {"stage": stamp["stage"], **leaves}

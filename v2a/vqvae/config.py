@@ -1,0 +1,58 @@
+"""Config of the stage `vqvae`; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from v2a.models.config import Model
+from v2a.quantize.config import Settings
+from v2a.training.config import Train
+
+
+@dataclass
+class Config:
+    """What to train on, and how.
+
+    Attributes:
+        data: folder of clip shards, from `python -m v2a.prepare`.
+        preset: "base" (what we recommend), "paper" (the paper's network and quantizer), or "tiny" (a CPU in under a minute, with
+            clips of `v2a.prepare preset=tiny`).
+        crop: frames of a random crop of a clip; 0 for whole clips, as in the paper.
+        flip: mirror clips at random.
+        loss_scale: the squared error of the picture is divided by it before the quantizer's losses are added.
+        device: "auto", "cpu", "cuda", "cuda:1", ….
+        model: the network; `model=paper` names it.
+        quantizer: its codebook; `quantizer=gradient` names it.
+        train: how it is trained.
+    """
+
+    PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "base": (),
+        "paper": ("model=paper", "quantizer=gradient", "quantizer.start=uniform", "quantizer.restart_below=0", "crop=0"),
+        "tiny": (
+            "model.channels=16", "model.blocks=1", "model.dim=8", "model.strides=4x4x8", "quantizer.codes=64", "train.steps=200",
+            "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
+            "train.checkpoint_every=50",
+        ),
+    }  # fmt: skip
+
+    data: str = "data/clips"
+    preset: str = "base"
+    crop: int = 16
+    flip: bool = True
+    loss_scale: float = 0.05
+    device: str = "auto"
+    model: Model = field(default_factory=Model)
+    quantizer: Settings = field(default_factory=Settings)
+    train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        """Refuse crops that the strides do not divide."""
+        if not self.loss_scale > 0:
+            raise ValueError(f"expected loss_scale above 0, but got {self.loss_scale:g}")
+        stride = self.model.product[0]
+        if self.crop < 0 or self.crop % stride:
+            raise ValueError(
+                f"expected crop a multiple of {stride}, the model's stride in time, or 0 for whole clips, but got crop={self.crop}"
+            )

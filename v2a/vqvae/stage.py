@@ -1,0 +1,124 @@
+"""Stage `vqvae`: train the VQ-VAE on clip shards, then measure it on clips of videos it never saw."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from v2a.comm import Comm, LocalComm
+from v2a.loading.dataset import ClipDataset
+from v2a.loading.feed import ClipFeed, in_order
+from v2a.models.make import make_vqvae
+from v2a.stages import Context
+from v2a.training.loop import train
+from v2a.training.precision import Precision, pick_device
+from v2a.training.stamp import stamp_run, write_json
+from v2a.training.validate import validate
+from v2a.vqvae.config import Config
+from v2a.vqvae.task import VQVAETask
+
+
+def run(config: Config, context: Context) -> dict[str, float]:
+    """Train to the last step, or until asked to stop; then the test split, once.
+
+    Returns:
+        What `v2a.training.loop.train` returns, and when it finished the means over the test split as "test/…".
+
+    Raises:
+        ValueError: the data set has no clip to train on, or a size the model does not take; the run folder is another run's.
+        v2a.shards.errors.ShardError: a shard is missing or damaged.
+    """
+    comm = context.comm
+    device = pick_device(config.device, comm.local_rank)
+    clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
+    _check(config, clips)
+    stamp_run(context.out, "vqvae", config, clips.geometry, comm)
+    task = _task(config, clips, comm, device)
+    feed = ClipFeed(
+        clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
+        workers=_workers(config, device), pin_memory=device.type == "cuda",
+    )  # fmt: skip
+    metrics = train(task, feed, config.train, context, device)
+    if not metrics["stopped"]:
+        metrics |= _test(task, test, config, context, device)
+    return metrics
+
+
+def plan(config: Config) -> list[str]:
+    """What a run would do, for people."""
+    clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
+    _check(config, clips)
+    model = make_vqvae(config.model, config.quantizer, LocalComm(), config.train.seed)
+    grid = clips.geometry.latent_grid([config.model.product])
+    frames = config.crop or clips.geometry.frames
+    bits = (config.quantizer.codes - 1).bit_length()
+    return [
+        f"clips of {clips.geometry}: {len(clips)} to train on, {len(held_out)} for validation, {len(test)} for the test",
+        f"model {config.model.name}: {sum(p.numel() for p in model.parameters() if p.requires_grad):,} weights, "
+        f"{config.quantizer.codes} codes of {config.model.dim} numbers ({config.quantizer.kind})",
+        f"codes of a clip: {grid[0]}x{grid[1]}x{grid[2]}, {bits / math.prod(config.model.product):.3f} bit per pixel",
+        f"{config.train.steps} steps of {config.train.batch * config.train.accumulate} clips per rank, {frames} frames each: "
+        f"{config.train.steps * config.train.batch * config.train.accumulate / max(1, len(clips)):.1f} epochs on one rank",
+    ]
+
+
+def _clips(config: Config, split: str) -> ClipDataset:
+    """Crops to train on; whole clips of the other splits."""
+    frames = (config.crop or None) if split == "train" else None
+    return ClipDataset(Path(config.data), split, frames=frames, seed=config.train.seed, with_audio=False)
+
+
+def _check(config: Config, clips: ClipDataset) -> None:
+    clips.geometry.latent_grid([config.model.product])
+    if config.crop > clips.geometry.frames:
+        raise ValueError(
+            f"expected crop of at most {clips.geometry.frames}, the frames of a clip, but got crop={config.crop}"
+        )
+    if not len(clips):
+        raise ValueError(
+            f"{config.data} has no clip to train on (too short for crop={config.crop}: {clips.left_out['short']}); "
+            "`python -m v2a.shards info` shows what is in it"
+        )
+
+
+def _task(config: Config, clips: ClipDataset, comm: Comm, device: torch.device) -> VQVAETask:
+    model = make_vqvae(config.model, config.quantizer, comm, config.train.seed).to(device)
+    return VQVAETask(model, device, fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
+
+
+def _test(
+    task: VQVAETask, test: ClipDataset, config: Config, context: Context, device: torch.device
+) -> dict[str, float]:
+    """Means over the test split; measured once, and kept in `test.json`."""
+    path, comm = context.out / "test.json", context.comm
+    wanted = {"step": config.train.steps, "clips": test.identity}
+    names = (*task.validation_sums, "clips")
+    kept = _kept(path, wanted) if comm.rank == 0 else {}
+    values = comm.broadcast(torch.tensor([kept.get(name, torch.nan) for name in names], dtype=torch.float64))
+    if bool(values[-1].isnan()):
+        precision = Precision(config.train.precision, device)
+        found, _ = validate(task, in_order(test, 1, comm), comm, precision)
+        if comm.rank == 0:
+            write_json(path, {**wanted, "metrics": found})
+    else:
+        found = dict(zip(names, values.tolist(), strict=True))
+    return {f"test/{name}": value for name, value in found.items() if not math.isnan(value)}
+
+
+def _kept(path: Path, wanted: dict[str, object]) -> dict[str, float]:
+    """What an earlier run measured of just this."""
+    try:
+        content = json.loads(path.read_text())
+        return dict(content["metrics"]) if {name: content[name] for name in wanted} == wanted else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _workers(config: Config, device: torch.device) -> int:
+    """Reading takes a thousandth of a CPU's step; it may take a good part of a GPU's."""
+    if config.train.workers >= 0:
+        return config.train.workers
+    return 2 if device.type == "cuda" else 0

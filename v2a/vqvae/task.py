@@ -1,0 +1,101 @@
+"""What stage `vqvae` trains: reconstruction and quantization losses, and what is measured of held-out clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from v2a.loading.dataset import as_float
+from v2a.models.vqvae import VQVAE
+from v2a.vqvae.pictures import draw_pictures
+
+Batch = dict[str, Any]
+_LEAST_MSE = 1e-10  # 100 dB: a perfect picture has no PSNR
+
+
+class VQVAETask:
+    """Section 3.1 of the paper: loss = MSE(x, decoder(e)) / `scale` + the quantizer's losses.
+
+    Args:
+        model: the network.
+        device: that it is on.
+        fps: of the clips.
+        flip: mirror clips at random.
+        scale: what the squared error is divided by.
+    """
+
+    validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")
+
+    def __init__(self, model: VQVAE, device: torch.device, *, fps: int, flip: bool, scale: float) -> None:
+        self.model = model
+        self.fps = fps
+        self._device, self._flip, self._scale = device, flip, scale
+
+    def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
+        """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss)."""
+        del step
+        video = self._video(batch)
+        if self._flip and torch.rand(()) < 0.5:
+            video = video.flip(-1)
+        made = self.model(video)
+        errors = (made.video.float() - video).square().mean(dim=(1, 2, 3, 4))  # [B]
+        mse = errors.mean()
+        quantization = made.quantized.loss
+        return {
+            "loss": mse / self._scale + quantization,
+            "mse": mse,
+            "psnr": _psnr(errors).mean(),
+            "quantization": quantization,
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """How much of the codebook was used in this epoch so far."""
+        return {"usage": self.model.quantizer.usage(), "perplexity": self.model.quantizer.perplexity()}
+
+    def epoch_end(self) -> dict[str, float]:
+        """The same over the whole epoch; the next one begins to count anew."""
+        found = self.metrics()
+        self.model.quantizer.reset_usage()
+        return found
+
+    def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Sums over whole clips, of their real frames only; PSNR is that of each clip's mean squared error, in dB."""
+        video = self._video(batch)
+        made = self.model(video)
+        rebuilt = made.video.float()
+        sums = {name: torch.zeros(()) for name in self.validation_sums}
+        for truth, ours, frames in zip(video, rebuilt, batch["frames"].tolist(), strict=True):
+            mse = (ours[:, :frames] - truth[:, :frames]).square().mean().cpu()
+            sums["mse"] += mse
+            sums["psnr"] += _psnr(mse)
+            sums["ssim"] += _ssim(ours[:, :frames], truth[:, :frames])
+            sums["loss"] += mse / self._scale + made.quantized.loss.cpu()
+        return {**sums, "clips": torch.tensor(len(video))}
+
+    def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The paper's figures 4 to 7 of the first clip: frame, reconstruction, codes; and a short video of all three."""
+        video = self._video(batch)[:1]
+        made = self.model(video)
+        return draw_pictures(video[0], made.video[0].float(), made.quantized.codes[0])
+
+    def _video(self, batch: Batch) -> torch.Tensor:
+        """[B, 3, T, H, W], 0 to 1."""
+        return as_float(batch["video"].to(self._device, non_blocking=True))
+
+
+def _psnr(mse: torch.Tensor) -> torch.Tensor:
+    """Of pictures from 0 to 1, dB."""
+    return -10 * torch.log10(mse.clamp(min=_LEAST_MSE))
+
+
+def _ssim(ours: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean over the frames of [3, T, H, W]: Wang et al. 2004, Gaussian window of 11 pixels."""
+    found = [
+        structural_similarity_index_measure(a.transpose(0, 1), b.transpose(0, 1), data_range=1.0, reduction="none")
+        for a, b in zip(
+            ours.split(10, dim=1), truth.split(10, dim=1), strict=True
+        )  # ten frames at a time: it needs much memory
+    ]
+    return torch.cat([part.reshape(-1) for part in found]).mean().cpu()
