@@ -1,12 +1,16 @@
 """Fixtures of all tests."""
 
 import os
+import signal
 
 import pytest
 
 # One thread for torch in this process and in those that tests start, unless the caller chose: on a machine that is busy, two
 # threads that wait for each other in every convolution make the self-test six times slower (measured on 2 cores: 12 s, 2 s).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a script starts with & ignores Ctrl-C, and so would every program that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each broke some program once: the shell, argparse, OmegaConf, YAML, a printf or a glob.
 HOSTILE_NAMES = (
