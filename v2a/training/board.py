@@ -25,7 +25,7 @@ class Board:
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """One point of a curve."""

@@ -21,9 +21,20 @@ class Task(Protocol):
         fps: frames per second of videos among the pictures.
     """
 
-    model: nn.Module
-    validation_sums: tuple[str, ...]
-    fps: int
+    @property
+    def model(self) -> nn.Module:
+        """See above."""
+        ...
+
+    @property
+    def validation_sums(self) -> tuple[str, ...]:
+        """See above."""
+        ...
+
+    @property
+    def fps(self) -> int:
+        """See above."""
+        ...
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
         """One forward pass over this rank's batch.
