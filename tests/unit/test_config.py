@@ -3,6 +3,7 @@
 import random
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 
@@ -82,6 +83,25 @@ def test_values_take_the_fields_type(override: str, value: object):
 def test_the_message_says_the_type():
     with pytest.raises(ConfigError, match=r"^expected train.warmup_steps=<int>, but got '1.5'$"):
         build_config(Config, ["train.warmup_steps=1.5"])
+
+
+def test_a_group_is_chosen_by_the_field_that_names_it():
+    @dataclass
+    class Network:
+        NAME: ClassVar[str] = "kind"
+        kind: str = "small"
+        width: int = 8
+
+    @dataclass
+    class Two:
+        network: Network = field(default_factory=Network)
+        other: Optimizer = field(default_factory=Optimizer)
+
+    Two.__annotations__["network"] = Network
+    assert build_config(Two, ["network=large", "network.width=2"]).network == Network("large", 2)
+    assert build_config(Two, ["network=large", "network.kind=huge"]).network.kind == "huge"
+    with pytest.raises(ConfigError, match="there is no key 'other'; did you mean other.lr or other.warmup_steps"):
+        build_config(Two, ["other=adam"])
 
 
 def test_the_last_of_two_counts():

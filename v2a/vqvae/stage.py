@@ -73,10 +73,6 @@ def _clips(config: Config, split: str) -> ClipDataset:
 
 def _check(config: Config, clips: ClipDataset) -> None:
     clips.geometry.latent_grid([config.model.product])
-    if config.crop > clips.geometry.frames:
-        raise ValueError(
-            f"expected crop of at most {clips.geometry.frames}, the frames of a clip, but got crop={config.crop}"
-        )
     if not len(clips):
         raise ValueError(
             f"{config.data} has no clip to train on (too short for crop={config.crop}: {clips.left_out['short']}); "

@@ -237,7 +237,7 @@ def test_as_float():
     made = as_float(video)
     assert made.shape == (2, 3, 4, 5, 6)
     assert made.dtype == torch.float32
-    assert made[0, :, 0, 0, 0].tolist() == pytest.approx([-1, 1, -0.6])
+    assert made[0, :, 0, 0, 0].tolist() == pytest.approx([0, 1, 0.2])
 
 
 def _damage(folder: Path, *clips: int) -> Path:

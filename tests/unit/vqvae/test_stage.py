@@ -1,0 +1,125 @@
+"""The stage as its users meet it: a run folder, the same command again, and sentences for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.media.moving import TINY, moving_discs
+from tests.unit.vqvae.runs import context, small
+from v2a.stages import run_stage
+from v2a.training.stamp import read_stamp
+from v2a.vqvae.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def finished(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A run that went to its end."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    return out, run_stage("vqvae", small(discs), context(out))
+
+
+def test_a_run_leaves_its_records(finished: tuple[Path, dict[str, float]]):
+    out, metrics = finished
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoints", "metrics.jsonl", "pictures", "stage.json", "tensorboard", "test.json",
+    ]  # fmt: skip
+    assert metrics["step"] == 12
+    assert 0 < metrics["test/ssim"] <= 1
+    assert metrics["validation/psnr"] > 5
+    assert metrics["test/clips"] + metrics["validation/clips"] < 20
+    assert 0 < metrics["epoch/usage"] <= 1
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert {"loss", "psnr", "usage", "perplexity", "clips_per_s", "step_ms", "data_wait"} <= set(lines[0])
+
+
+def test_pictures_and_curves_can_be_looked_at(finished: tuple[Path, dict[str, float]]):
+    out, _ = finished
+    with Image.open(out / "pictures" / "video.gif") as video:
+        assert (video.n_frames, video.size) == (20, (3 * 64, 36))
+    with Image.open(out / "pictures" / "codes.png") as codes:
+        assert codes.size == (64, 36)
+    board = EventAccumulator(str(out / "tensorboard"))
+    board.Reload()
+    assert {"loss", "psnr", "validation/ssim", "epoch/usage"} <= set(board.Tags()["scalars"])
+    assert sorted(board.Tags()["images"]) == ["codes", "error", "frame", "reconstruction", "video"]
+    assert [event.step for event in board.Scalars("validation/psnr")] == [6, 12]
+    assert board.Images("video")[-1].encoded_image_string.startswith(b"GIF8")
+
+
+def test_the_same_command_again_trains_nothing_and_says_the_same(discs: Path, finished: tuple[Path, dict[str, float]]):
+    out, metrics = finished
+    before = (out / "metrics.jsonl").read_text()
+    assert run_stage("vqvae", small(discs), context(out)) == metrics
+    assert (out / "metrics.jsonl").read_text() == before
+
+
+def test_a_stopped_run_says_so_and_tests_nothing(discs: Path, tmp_path: Path):
+    asked = iter([False] * 3)
+    metrics = run_stage("vqvae", small(discs), context(tmp_path, lambda: next(asked, True)))
+    assert (metrics["step"], metrics["stopped"]) == (3, 1)
+    assert not [name for name in metrics if name.startswith("test/")]
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*.pt")] == ["step-00000003.pt"]
+
+
+def test_another_network_in_the_same_folder_is_refused(discs: Path, finished: tuple[Path, dict[str, float]]):
+    out, _ = finished
+    with pytest.raises(
+        ValueError, match=r"holds a run with model.dim=8; go on with the same settings, or choose another"
+    ):
+        run_stage("vqvae", small(discs, "model.dim=4"), context(out))
+    stamp = read_stamp(out)
+    assert stamp is not None
+    assert stamp["config"]["model"]["dim"] == 8
+    assert stamp["geometry"] == TINY.as_dict()
+
+
+def test_other_clips_in_the_same_folder_are_refused(finished: tuple[Path, dict[str, float]], tmp_path: Path):
+    out, _ = finished
+    with pytest.raises(ValueError, match="belongs to another order"):
+        run_stage("vqvae", small(moving_discs(tmp_path, seed=1)), context(out))
+
+
+def test_a_damaged_stamp_is_named(finished: tuple[Path, dict[str, float]], tmp_path: Path):
+    (tmp_path / "stage.json").write_text((finished[0] / "stage.json").read_text()[:50])
+    with pytest.raises(ValueError, match=r"stage.json is damaged .*; remove it"):
+        read_stamp(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (["data=nowhere"], "nowhere"),
+        (["model.strides=4x8x8"], "expected height a multiple of 8"),
+        (["crop=6"], "expected crop a multiple of 4, the model's stride in time"),
+        (["crop=40"], "expected crops of 1 to 20 frames"),
+        (["loss_scale=0"], "expected loss_scale above 0"),
+        (["train.lrr=1"], "did you mean train.lr"),
+        (["model=papier"], "expected model.name to be paper or residual"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], sentence: str
+):
+    assert main(["preset=tiny", "model=paper", f"data={discs}", *changes, "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_a_split_without_clips_is_no_hindrance(tmp_path: Path):
+    data = moving_discs(tmp_path / "clips", clips=1)
+    metrics = run_stage("vqvae", small(data, "train.steps=2"), context(tmp_path / "run"))
+    assert metrics["step"] == 2
+    assert metrics["test/clips"] == 0
+
+
+def test_a_dry_run_writes_nothing(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["--dry-run", "preset=tiny", f"data={discs}", "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "codes of a clip: 5x9x8" in said
+    assert list(tmp_path.iterdir()) == []
