@@ -31,10 +31,11 @@ class _Unchecked(LocalComm):
 
 
 class _Doubling(LocalComm):
-    def wrap_optimizer(self, optimizer, named_parameters):  # type: ignore[no-untyped-def]
-        for _, parameter in named_parameters:
+    def wrap_optimizer(self, optimizer, named_parameters, passes=1, compression="none"):  # type: ignore[no-untyped-def]
+        named = list(named_parameters)
+        for _, parameter in named:
             parameter.register_hook(lambda gradient: 2 * gradient)
-        return optimizer
+        return super().wrap_optimizer(optimizer, named, passes, compression)
 
 
 @pytest.mark.parametrize(

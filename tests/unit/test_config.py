@@ -100,7 +100,7 @@ def test_a_group_is_chosen_by_the_field_that_names_it():
     Two.__annotations__["network"] = Network
     assert build_config(Two, ["network=large", "network.width=2"]).network == Network("large", 2)
     assert build_config(Two, ["network=large", "network.kind=huge"]).network.kind == "huge"
-    with pytest.raises(ConfigError, match="there is no key 'other'; did you mean other.lr or other.warmup_steps"):
+    with pytest.raises(ConfigError, match=r"there is no key 'other'; did you mean other\.lr or other\.warmup_steps"):
         build_config(Two, ["other=adam"])
 
 

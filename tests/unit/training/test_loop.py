@@ -157,6 +157,7 @@ def test_accumulation_is_a_larger_batch(tmp_path: Path):
         feed = SmallFeed(batch=batch)
         train(task, feed, settings(accumulate=accumulate, batch=batch), context(tmp_path / str(batch)), CPU)
         tasks.append(task)
+    assert int(tasks[0].model.seen) == int(tasks[1].model.seen) > 0
     for one, two in zip(tasks[0].model.parameters(), tasks[1].model.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=2e-6)
 
