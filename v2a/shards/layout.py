@@ -47,14 +47,14 @@ class Chunks:
     def of(cls, geometry: Geometry, frames: int | None = None) -> Chunks:
         """Chunks for a geometry; `frames` in place of the measured choice."""
         wanted = frames or max(1, VIDEO_CHUNK_BYTES // geometry.frame_bytes)
-        return cls(_even(geometry.frames, wanted), _even(geometry.samples, AUDIO_CHUNK_BYTES // 2))
+        return cls(even_part(geometry.frames, wanted), even_part(geometry.samples, AUDIO_CHUNK_BYTES // 2))
 
     def per_clip(self, geometry: Geometry) -> tuple[int, int]:
         """Chunks of a clip's video, and of its audio."""
         return -(-geometry.frames // self.frames), -(-geometry.samples // self.samples)
 
 
-def _even(length: int, at_most: int) -> int:
+def even_part(length: int, at_most: int) -> int:
     """Length of equal parts of at most so many: the last is shorter by less than one for each of the others."""
     parts = -(-length // min(at_most, length))
     return -(-length // parts)

@@ -42,12 +42,17 @@ class Shard:
         self._readers: dict[str, ChunkReader] = {}
         self._rows: list[ClipRow] | None = None
         self._videos: list[VideoRecord] | None = None
-        self._file = _open(self.path)
+        self._file = open_hdf5(self.path)
         try:
             self._read_head()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def checksum(self) -> str:
+        """Of all that is in it, chunks included, hexadecimal: what was made from these clips can name them by it."""
+        return f"{self.table_checksum:016x}{self._chunks_checksum:016x}"
 
     def rows(self) -> list[ClipRow]:
         """The table of clips."""
@@ -131,7 +136,7 @@ class Shard:
         return clip
 
     def _read_head(self) -> None:
-        attributes = _attributes(self.path, self._file)
+        attributes = read_attributes(self.path, self._file, FORMAT, VERSION, "a shard of clips")
         try:
             self.geometry = Geometry.from_dict(json.loads(attributes["geometry"]))
             self.compression = attributes["compression"]
@@ -140,7 +145,7 @@ class Shard:
             self._table = self._file["table"][:].tobytes()
             self.clips = int(self._file["video"].shape[0])
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         if self.compression not in COMPRESSIONS:
             raise ShardError(self.path, f"expected a compression out of {COMPRESSIONS}, but got {self.compression!r}")
         if table_checksum(header(self.geometry, self.compression), self._table) != self.table_checksum:
@@ -158,7 +163,7 @@ class Shard:
         try:
             tables = {name: self._file[f"{name}_chunks"][:].astype("<u8") for name in ("video", "audio")}
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         if chunks_checksum(tables.values()) != self._chunks_checksum:
             raise ShardError(self.path, "its list of chunks does not match its checksum: the file is damaged")
         if self.compression != "none":
@@ -173,12 +178,13 @@ class Shard:
                 direct = self._direct and self.compression == "none"
                 self._readers[name] = ChunkReader(self.path, data, tables[name], direct=direct)
             except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-                raise error if isinstance(error, ShardError) else _damaged(self.path, error) from error
+                raise error if isinstance(error, ShardError) else damaged(self.path, error) from error
         if all(reader.direct for reader in self._readers.values()):
             self._file.close()  # its table is read, its chunks are found: HDF5 has nothing left to do
 
 
-def _open(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
+    """A finished shard's file, to be read; raises `ShardError` with what is wrong with it."""
     try:
         # Finished shards never change, and locks fail or hang on many network file systems.
         return h5py.File(os.fspath(path), "r", locking=False)
@@ -193,25 +199,27 @@ def _open(path: Path) -> h5py.File:
             raise ShardError(path, "is not a shard: it is no HDF5 file, or its beginning is destroyed") from error
         if "truncated" in str(error):
             raise ShardError(path, "is cut off: bytes are missing at its end") from error
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _attributes(path: Path, file: h5py.File) -> dict[str, Any]:
+def read_attributes(path: Path, file: h5py.File, kind: str, version: int, name: str) -> dict[str, Any]:
+    """The attributes of a shard, texts decoded; raises `ShardError` when it is not of this kind and version."""
     try:
         values = {name: file.attrs[name] for name in file.attrs}
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
-    found = {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
-    if found.get("format") != FORMAT:
-        raise ShardError(path, "is an HDF5 file, but not a shard of clips")
-    if int(found.get("version", 0)) != VERSION:
+        raise damaged(path, error) from error
+    found = {key: value.decode() if isinstance(value, bytes) else value for key, value in values.items()}
+    if found.get("format") != kind:
+        raise ShardError(path, f"is an HDF5 file, but not {name}")
+    if int(found.get("version", 0)) != version:
         raise ShardError(
             path,
-            f"has the format version {found.get('version')}, and this program reads {VERSION}: "
+            f"has the format version {found.get('version')}, and this program reads {version}: "
             "use the version of the program that wrote it, or newer",
         )
     return found
 
 
-def _damaged(path: Path, error: Exception) -> ShardError:
+def damaged(path: Path, error: Exception) -> ShardError:
+    """What to raise for an error of HDF5's."""
     return ShardError(path, f"is damaged: HDF5 cannot read it ({str(error).strip(chr(39))})")

@@ -184,7 +184,7 @@ class _Unfinished:
         self.sink.sync()
         self.sink.close()
         os.replace(self.temporary, self.final)
-        _sync_folder(self.final.parent)
+        sync_folder(self.final.parent)
         return self.final
 
     def discard(self) -> None:
@@ -246,7 +246,7 @@ def _check(clip: Clip, geometry: Geometry) -> None:
         raise ValueError(f"expected 1 to {geometry.frames} real frames, but got frames={clip.row.frames}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """A new name is on the disk only when its folder is."""
     file = os.open(folder, os.O_RDONLY)
     try:
