@@ -1,4 +1,4 @@
-"""The format of a code shard: what stage `codes` writes for each shard of clips. Reader and writer follow it, and nothing else knows it.
+"""The format of a code shard, which stage `codes` writes for each shard of clips. Reader and writer alone know it.
 
 A code shard `codes-X.h5` belongs to the shard of clips `clips-X.h5`. It is an HDF5 file (format of HDF5 1.10) with
 

@@ -1,0 +1,34 @@
+"""What makes codes what they are, as one number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+_RULE = (
+    1  # goes up when the same weights would give other codes: another scaling of pictures, another choice among equals
+)
+
+
+def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> str:
+    """Of a model's encoder: 16 hexadecimal digits. The decoder, the optimizer and how it was trained make no difference.
+
+    Args:
+        tensors: with "encoder.…" and "quantizer.codebook", on any device.
+        config: with "geometry", "strides" and the settings "model".
+
+    Raises:
+        KeyError: one of these is missing.
+    """
+    digest = hashlib.sha256(f"v2a encoder {_RULE}".encode())
+    digest.update(json.dumps([config["geometry"], list(config["strides"]), config["model"]], sort_keys=True).encode())
+    names = sorted(name for name in tensors if name.startswith("encoder."))
+    for name in (*names, "quantizer.codebook"):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
