@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from v2a.loading.batch import Memory, Sample, Samples
 from v2a.loading.catalog import read_catalog
-from v2a.loading.opened import OpenShards
+from v2a.loading.opened import OpenShards, open_clips
 from v2a.loading.order import Draw, crop_starts
 from v2a.shards.errors import ShardError
 from v2a.shards.records import ClipRow
@@ -84,7 +84,7 @@ class ClipDataset(Dataset[Sample]):
         self._threads = threads
         self._pool: dict[int, ThreadPoolExecutor] = {}  # by process
         self._memory = Memory()
-        self._shards = OpenShards(self._catalog.paths, open_files)
+        self._shards = OpenShards(self._catalog.paths, open_clips, open_files)
 
     def __len__(self) -> int:
         return len(self._catalog.row)

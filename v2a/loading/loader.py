@@ -11,17 +11,19 @@ from torch.utils.data import DataLoader
 from v2a.loading.batch import whole_batch
 
 if TYPE_CHECKING:
-    from v2a.loading.dataset import ClipDataset
+    from torch.utils.data import Dataset
+
+    from v2a.loading.batch import Sample
     from v2a.loading.order import Draw
 
 
 def make_loader(
-    dataset: ClipDataset, batches: Iterable[list[Draw]], *, workers: int = 0, pin_memory: bool = False
+    dataset: Dataset[Sample], batches: Iterable[list[Draw]], *, workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[dict[str, object]]:
     """Batches of a dataset in the order of `ShuffledBatches` or `OrderedBatches`, as dicts of tensors `[B, …]`.
 
     Args:
-        dataset: of clips.
+        dataset: `ClipDataset` or `CodeDataset`.
         batches: the batch sampler; its state is the caller's to keep.
         workers: processes that read ahead; 0 reads in this one.
         pin_memory: for fast copies to a GPU.

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from v2a.geometry import Geometry
+from v2a.shards.code_cli import holds_codes, info_of_codes, verify_folder_of_codes
 from v2a.shards.errors import ShardError
 from v2a.shards.folder import shard_paths
 from v2a.shards.info import describe_info, gather_info
@@ -28,6 +29,7 @@ _EXAMPLES = """\
 examples:
   python -m v2a.shards info data/planes
   python -m v2a.shards verify data/planes             every byte of it, against its checksums
+  python -m v2a.shards verify data/codes              a folder of codes likewise; info knows it, too
   python -m v2a.shards show data/planes 17 --out clip.png
   python -m v2a.shards show data/planes clips-w0-00003.h5:4 --out clip.png
   python -m v2a.shards show data/planes --random 12 --seed 1 --out sheet.png
@@ -89,12 +91,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if holds_codes(options.folder):
+        for line in info_of_codes(options):
+            _say(line)
+        return 0
     info = gather_info(options.folder)
     _say(json.dumps(info) if options.json else describe_info(info, read_manifest(options.folder)))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if holds_codes(options.folder):
+        lines, sound = verify_folder_of_codes(options.folder)
+        for line in lines:
+            _say(line)
+        return int(not sound)
     total = sum(path.stat().st_size for path in _shards(options.folder))
     with tqdm(total=total, unit="B", unit_scale=True, desc="verify", disable=None, leave=False) as bar:
         verdict = verify(options.folder, bar.update)

@@ -37,7 +37,8 @@ class Head:
         encoder: identity of the model that made them (`v2a.vqvae.identity`).
         geometry: of the clips.
         strides: frames, rows and columns of one code.
-        codes: K, size of the codebook.
+        codes: K, size of a codebook.
+        group: latent steps that belong together, each with a codebook of its own; 1 when every step has the same.
         clips: name of the shard of clips.
         clips_checksum: of that shard, chunks included.
     """
@@ -46,6 +47,7 @@ class Head:
     geometry: Geometry
     strides: tuple[int, int, int]
     codes: int
+    group: int
     clips: str
     clips_checksum: str
 

@@ -14,8 +14,6 @@ from v2a.models.config import Model
 from v2a.quantize.config import Settings
 from v2a.vqvae.identity import encoder_identity
 
-# Of the quantizer's state only these: its moving averages and counts are for training.
-KEPT_OF_QUANTIZER = ("quantizer.codebook", "quantizer.initialised")
 _USE = """
 ```bash
 python -m v2a.codes model={folder} data=data/clips out=data/codes
@@ -45,8 +43,7 @@ def make_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) ->
     try:
         model, settings = Model(**stamp["config"]["model"]), Settings(**stamp["config"]["quantizer"])
         geometry = Geometry.from_dict(stamp["geometry"])
-        names = [n for n in weights if n.startswith(("encoder.", "decoder.")) or n in KEPT_OF_QUANTIZER]
-        tensors = {name: weights[name].detach().cpu().contiguous() for name in names}
+        tensors = {name: weights[name].detach().cpu().contiguous() for name in weights if is_kept(name)}
         config: dict[str, Any] = {
             "stage": "vqvae", "geometry": geometry.as_dict(), "strides": list(model.product),
             # As the run has them: settings that later versions add must not change its identity.
@@ -55,9 +52,14 @@ def make_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) ->
         config["identity"] = encoder_identity(tensors, config)
     except (KeyError, TypeError) as error:
         raise ValueError(f"its settings or weights are not those of a VQ-VAE of this version ({error})") from None
-    if not bool(tensors.get("quantizer.initialised", False)):
+    if not all(bool(tensor) for name, tensor in tensors.items() if name.endswith(".initialised")):
         raise ValueError("its codebook never saw a sound batch: train it for some steps first")
     return Parts(tensors, config, _facts(model, settings, geometry, tensors), _USE)
+
+
+def is_kept(name: str) -> bool:
+    """Whether a tensor of a checkpoint belongs to the model: of a quantizer's state, averages and counts are for training only."""
+    return not name.startswith("quantizer.") or name.endswith((".codebook", ".initialised"))
 
 
 def _facts(model: Model, settings: Settings, geometry: Geometry, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:

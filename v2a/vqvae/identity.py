@@ -18,7 +18,7 @@ def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, A
     """Of a model's encoder: 16 hexadecimal digits. The decoder, the optimizer and how it was trained make no difference.
 
     Args:
-        tensors: with "encoder.…" and "quantizer.codebook", on any device.
+        tensors: with "encoder.…" and the quantizer's "….codebook", one or several, on any device.
         config: with "geometry", "strides" and the settings "model".
 
     Raises:
@@ -26,8 +26,10 @@ def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, A
     """
     digest = hashlib.sha256(f"v2a encoder {_RULE}".encode())
     digest.update(json.dumps([config["geometry"], list(config["strides"]), config["model"]], sort_keys=True).encode())
-    names = sorted(name for name in tensors if name.startswith("encoder."))
-    for name in (*names, "quantizer.codebook"):
+    books = sorted(name for name in tensors if name.startswith("quantizer.") and name.endswith(".codebook"))
+    if not books:
+        raise KeyError("quantizer.codebook")
+    for name in (*sorted(name for name in tensors if name.startswith("encoder.")), *books):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())

@@ -15,6 +15,7 @@ from v2a.models.config import Model
 from v2a.models.make import make_vqvae
 from v2a.models.vqvae import VQVAE
 from v2a.quantize.config import Settings
+from v2a.vqvae.export import is_kept
 from v2a.vqvae.identity import encoder_identity
 
 
@@ -67,8 +68,7 @@ def _fill(path: Path, model: VQVAE, tensors: dict[str, Any]) -> None:
         raise ModelError(
             path, f"has weights that do not fit its settings ({str(error).splitlines()[-1].strip()})"
         ) from None
-    own = {"quantizer.codebook", "quantizer.initialised"}
-    missing = [name for name in missing if not name.startswith("quantizer.") or name in own]
+    missing = [name for name in missing if is_kept(name)]
     if missing or unknown:
         raise ModelError(
             path, f"has weights that do not fit its settings (missing {missing[:3]}, unknown {unknown[:3]})"

@@ -14,7 +14,7 @@ import torch
 
 from tests.unit.shards.making import ODD, TINY, make_clip, make_dataset
 from v2a.loading.dataset import ClipDataset, as_float
-from v2a.loading.opened import OpenShards
+from v2a.loading.opened import OpenShards, open_clips
 from v2a.loading.order import Draw
 from v2a.shards.errors import ShardError
 from v2a.shards.manifest import clip_key, write_manifest
@@ -181,7 +181,7 @@ def test_open_files_and_memory_are_bounded(tmp_path: Path):
 
 def test_a_forked_process_opens_its_own_files(tmp_path: Path):
     make_dataset(tmp_path, 3)
-    shards = OpenShards(sorted(tmp_path.glob("*.h5")))
+    shards = OpenShards(sorted(tmp_path.glob("*.h5")), open_clips)
     opened = shards[0]
     child = os.fork()
     if child == 0:
