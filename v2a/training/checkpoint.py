@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Checkpoints:
             try:
                 note = json.loads(path.read_text())
                 saved = Saved(path.with_suffix(".pt"), int(note["step"]), note["score"])
-            except (ValueError, KeyError, OSError):
+            except (ValueError, KeyError, TypeError, OSError):
                 continue
             if saved.path.exists():
                 found.append(saved)
@@ -137,8 +138,12 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any] | None, str]
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         return None, "it is not there"
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+    except pickle.UnpicklingError:  # what torch.load says names a way to load it all the same
+        return None, "it holds something other than tensors and numbers, and is not read: that could run code"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError) as error:
         return None, f"it cannot be read: {error}"
+    if not isinstance(state, dict):
+        return None, f"it holds a {type(state).__name__} instead of a training state"
     if state.get("format") != FORMAT:
         return None, f"it has format {state.get('format')}, and this version reads {FORMAT}"
     return state, ""

@@ -103,7 +103,7 @@ class _Trainer:
             group["base_lr"] = base  # of this world size
         self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
         self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
-        self._window.load_state_dict(state["window"])  # type: ignore[arg-type]
+        self._window.load_state_dict(state["window"], self._comm)  # type: ignore[arg-type]
         said: Any = state["said"]
         self._epoch_metrics, self._validated, (self._first, self._last) = (
             said["epoch"],
@@ -117,7 +117,7 @@ class _Trainer:
     def _save(self, score: float | None) -> None:
         if self._saved_at == self._step:
             return
-        self._window.settle(self._comm)
+        window = self._window.state_dict(self._comm)
         if not ranks_agree(self._task.model, self._comm):
             raise RanksDiffer(
                 f"at step {self._step} the ranks hold different weights or buffers; this checkpoint is not written"
@@ -128,7 +128,7 @@ class _Trainer:
                 "optimizer": self._averaged.optimizer.state_dict(),
                 "scaler": self._precision.scaler.state_dict(),
                 "feed": self._feed.state_dict(),
-                "window": self._window.state_dict(),
+                "window": window,
                 "skipped": self._skipped,
                 "said": {
                     "epoch": self._epoch_metrics,
@@ -184,16 +184,16 @@ class _Trainer:
             self._feed.advance()
             for name, value in scalars.items():
                 sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
-        norm = self._update()
+        norm = self._update(sums["loss"])
         if norm is not None:
             self._window.add({**sums, "grad_norm": norm})
         self._window_steps += 1
         self._step += 1
 
-    def _update(self) -> torch.Tensor | None:
+    def _update(self, loss: torch.Tensor) -> torch.Tensor | None:
         """Average, clip, step; the gradient's norm, None when it is not finite and the step was left out.
 
-        Averaged gradients are equal on all ranks, so all of them see it.
+        Averaged gradients are equal on all ranks, so all of them see it. `loss` is this rank's: it tells where it came from.
         """
         optimizer, scaler = self._averaged.optimizer, self._precision.scaler
         self._averaged.average()
@@ -203,7 +203,7 @@ class _Trainer:
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
         finite = bool(torch.isfinite(norm))
         if not finite:
-            self._refuse(parameters)
+            self._refuse(bool(torch.isfinite(loss)))
         with self._averaged.stepping():
             if self._precision.half:
                 scaler.step(optimizer)  # leaves the step out by itself when a gradient is not finite
@@ -213,18 +213,18 @@ class _Trainer:
         self._skips_in_a_row = 0 if finite else self._skips_in_a_row
         return norm if finite else None
 
-    def _refuse(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Count a step that is left out; stop when the policy says so."""
+    def _refuse(self, finite: bool) -> None:
+        """Count a step that is left out; stop when the policy says so. `finite`: this rank's loss was."""
         self._skipped += 1
         self._skips_in_a_row += 1
         too_many = self._skips_in_a_row > self._config.max_skips
         if self._config.on_nan == "skip" and not too_many:
             return
-        local = [bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None]
-        where = ranks_where(not all(local), self._comm)
+        ranks = ranks_where(not finite, self._comm)
+        where = f"the loss of ranks {ranks} is not" if ranks else "the loss is, on all ranks"
         again = f" {self._skips_in_a_row} times in a row" if too_many else ""
         raise FloatingPointError(
-            f"the gradient is not finite{again} at step {self._step} (ranks {where}); try a smaller train.lr, or more train.warmup"
+            f"the gradient is not finite{again} at step {self._step} ({where}); try a smaller train.lr, or more train.warmup"
         )
 
     # --- what is said -------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from v2a.comm import Comm
@@ -19,25 +22,32 @@ class Window:
         self._steps += 1
         for name, scalar in scalars.items():
             value = scalar.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-
-    def settle(self, comm: Comm) -> None:
-        """Replace this rank's sums by the mean over ranks, as a checkpoint keeps them; what comes after adds to it."""
-        if self._sums:
-            stacked = comm.all_reduce(torch.stack(list(self._sums.values())).cpu()) / comm.size
-            self._sums = dict(zip(self._sums, stacked.unbind(), strict=True))
+            # A resumed run's sums come from the CPU.
+            self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
 
     def means(self, comm: Comm) -> dict[str, float]:
         """Mean over steps and ranks of each, and begin anew."""
-        self.settle(comm)
-        means = {name: float(value) / self._steps for name, value in self._sums.items()}
+        means = {}
+        if self._sums:
+            mine = torch.stack(list(self._sums.values())).cpu()
+            totals = comm.all_reduce(mine) / (comm.size * self._steps)
+            means = dict(zip(self._sums, totals.tolist(), strict=True))
         self._sums, self._steps = {}, 0
         return means
 
-    def state_dict(self) -> dict[str, object]:
-        """After `settle`: equal on all ranks."""
-        return {"sums": self._sums, "steps": self._steps}
+    def state_dict(self, comm: Comm) -> dict[str, object]:
+        """Equal on all ranks; every rank's sums stay apart, so that a resumed run adds up what the undisturbed one would."""
+        table = torch.zeros(comm.size, len(self._sums))
+        for column, value in enumerate(self._sums.values()):
+            table[comm.rank, column] = value.cpu()
+        return {
+            "names": list(self._sums),
+            "sums": comm.all_reduce(table) if self._sums else table,
+            "steps": self._steps,
+        }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """The inverse."""
-        self._sums, self._steps = dict(state["sums"]), int(state["steps"])  # type: ignore[call-overload]
+    def load_state_dict(self, state: Mapping[str, Any], comm: Comm) -> None:
+        """The inverse; of another number of ranks, each takes their mean."""
+        table = state["sums"].cpu()
+        row = table[comm.rank] if len(table) == comm.size else table.mean(0)
+        self._sums, self._steps = dict(zip(state["names"], row.unbind(), strict=True)), int(state["steps"])
