@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from v2a.codes.config import Config
@@ -40,11 +41,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def validate(settings: Sequence[str]) -> Config:
+    """The config of these "key=value" settings.
+
+    Raises:
+        ConfigError: an unknown key, or a bad value.
+    """
+    return build_config(Config, [setting for setting in settings if setting != "stage=codes"])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Encode; 0 when all is encoded, 1 with a sentence when it could not be, 130 when it was stopped."""
     options = parser().parse_intermixed_args(arguments)
     try:
-        config = build_config(Config, [setting for setting in options.settings if setting != "stage=codes"])
+        config = validate(options.settings)
         return _dry_run(config) if options.dry_run else _run(config, options.workers)
     except (ConfigError, OSError, RuntimeError, ValueError) as error:
         print(f"codes: {error}", file=sys.stderr)

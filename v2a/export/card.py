@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from v2a.export.parts import Parts
 from v2a.export.run import Run
 from v2a.shards.errors import ShardError
+from v2a.shards.info import printable
 from v2a.shards.manifest import read_manifest
 
 _GROUPS = {
@@ -38,13 +40,13 @@ def write_card(run: Run, parts: Parts, name: str) -> str:
     return (
         "\n\n".join(
             [
-                f"# {name}",
+                f"# {printable(name)}",
                 f"A model of stage `{run.stamp['stage']}` of v2a-hpc: silent video to video with sound.",
                 _table(("", ""), facts),
                 "## How good it is",
                 _metrics(run.metrics) or "Nothing was measured at this step.",
                 "## How it is used",
-                parts.use.replace("{folder}", name).strip(),
+                parts.use.replace("{shell}", shlex.quote(name)).replace("{python}", repr(name)).strip(),
                 "## What is here",
                 "`model.safetensors`: the weights, without the optimizer's state; nothing in it can run. `config.json`: what makes "
                 "a network of them again, and their checksum.",
@@ -58,7 +60,7 @@ def write_card(run: Run, parts: Parts, name: str) -> str:
 
 def data_facts(data: str) -> str:
     """A sentence on the data set; its place on this machine is nobody's business."""
-    name = f"`{Path(data).name}`"
+    name = f"`{printable(Path(data).name)}`"
     try:
         manifest = read_manifest(Path(data))
     except (ShardError, OSError, ValueError):

@@ -23,7 +23,7 @@ class Parts:
         tensors: by name, on the CPU; only what using the model needs.
         config: what makes a network of them again, JSON values; "identity" among them.
         facts: of the model, for its card: name and what it is.
-        use: the card's chapter on how it is used, Markdown; {folder} stands for the model's folder.
+        use: the card's chapter on how it is used, Markdown; {shell} and {python} stand for the folder's name.
     """
 
     tensors: dict[str, torch.Tensor]

@@ -16,7 +16,7 @@ from v2a.vqvae.identity import encoder_identity
 
 _USE = """
 ```bash
-python -m v2a.codes model={folder} data=data/clips out=data/codes
+python -m v2a.codes model={shell} data=data/clips out=data/codes
 ```
 
 ```python
@@ -26,7 +26,7 @@ import torch
 
 from v2a.vqvae.load import load_vqvae
 
-model, geometry, identity = load_vqvae(Path("{folder}"), torch.device("cpu"))
+model, geometry, identity = load_vqvae(Path({python}), torch.device("cpu"))
 video = torch.zeros(1, 3, geometry.frames, geometry.height, geometry.width)  # 0 to 1
 codes = model.codes(video)  # int64 [1, t, h, w]
 again = model.decode(model.quantizer.codes_to_vectors(codes))  # [1, 3, T, H, W]
