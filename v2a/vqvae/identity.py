@@ -19,13 +19,15 @@ def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, A
 
     Args:
         tensors: with "encoder.…" and the quantizer's "….codebook", one or several, on any device.
-        config: with "geometry", "strides" and the settings "model".
+        config: with "geometry", "strides" and "model", of which only the name counts: the weights say the rest.
 
     Raises:
         KeyError: one of these is missing.
     """
     digest = hashlib.sha256(f"v2a encoder {_RULE}".encode())
-    digest.update(json.dumps([config["geometry"], list(config["strides"]), config["model"]], sort_keys=True).encode())
+    digest.update(
+        json.dumps([config["geometry"], list(config["strides"]), config["model"]["name"]], sort_keys=True).encode()
+    )
     books = sorted(name for name in tensors if name.startswith("quantizer.") and name.endswith(".codebook"))
     if not books:
         raise KeyError("quantizer.codebook")
