@@ -8,6 +8,7 @@ from typing import ClassVar
 
 NAMES = ("paper", "residual")
 _LENGTHS = (1, 2, 4, 8, 16)
+_MOST = {"dim": 1024, "channels": 4096, "narrow": 4096, "blocks": 64, "encoder_blocks": 64, "group": 64}
 
 
 @dataclass(frozen=True)
@@ -18,23 +19,29 @@ class Model:
         name: "paper": two strided convolutions and two transposed ones; "residual": what we recommend.
         dim: D, numbers of a code's vector.
         channels: of the features at the latent grid; "paper" has half as many before its second convolution.
-        blocks: residual blocks, in the encoder and in the decoder each ("residual" only).
+        narrow: channels of "residual" where it works on single latent steps and finer.
+        blocks: residual blocks of the decoder ("residual" only).
+        encoder_blocks: residual blocks of the encoder ("residual" only).
+        group: latent steps whose codes describe their frames together ("residual" only).
         strides: frames x rows x columns that one code stands for, each a power of two up to 16.
     """
 
     NAME: ClassVar[str] = "name"
 
     name: str = "residual"
-    dim: int = 16
-    channels: int = 128
-    blocks: int = 4
+    dim: int = 64
+    channels: int = 192
+    narrow: int = 64
+    blocks: int = 3
+    encoder_blocks: int = 2
+    group: int = 5
     strides: str = "4x8x8"
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         if self.name not in NAMES:
             raise ValueError(f"expected model.name to be {' or '.join(NAMES)}, but got {self.name!r}")
-        for name, most in (("dim", 1024), ("channels", 4096), ("blocks", 64)):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"expected model.{name} from 1 to {most}, but got {value}")

@@ -7,6 +7,8 @@ import torch
 from v2a.comm import Comm
 from v2a.models.config import Model
 from v2a.models.paper import paper_decoder, paper_encoder
+from v2a.models.residual import ResidualDecoder, ResidualEncoder
+from v2a.models.staged import StagedQuantizer
 from v2a.models.vqvae import VQVAE
 from v2a.quantize.config import Settings
 from v2a.quantize.make import make_quantizer
@@ -23,5 +25,8 @@ def make_vqvae(model: Model, quantizer: Settings, comm: Comm, seed: int) -> VQVA
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder, decoder = paper_encoder(model), paper_decoder(model)
-    return VQVAE(encoder, decoder, make_quantizer(quantizer, model.dim, comm, seed), model.product)
+        if model.name == "paper":
+            codebook = make_quantizer(quantizer, model.dim, comm, seed)
+            return VQVAE(paper_encoder(model), paper_decoder(model), codebook, model.product)
+        staged = StagedQuantizer(quantizer, model.dim, model.group, comm, seed)
+        return VQVAE(ResidualEncoder(model), ResidualDecoder(model), staged, model.product)

@@ -24,7 +24,7 @@ def paper_encoder(model: Model) -> nn.Module:
 
 
 def paper_decoder(model: Model) -> nn.Module:
-    """[B, D, t, h, w] to [B, 3, T, H, W], before the sigmoid: transposed convolutions and ReLU in turn."""
+    """[B, D, t, h, w] to [B, 3, T, H, W], 0 to 1: transposed convolutions and ReLU in turn, then a sigmoid."""
     first, second = model.steps
     half = model.channels // 2
     return nn.Sequential(
@@ -33,6 +33,7 @@ def paper_decoder(model: Model) -> nn.Module:
         nn.ConvTranspose3d(model.channels, half, _kernel(second), second, _BEYOND),
         nn.ReLU(),
         nn.ConvTranspose3d(half, 3, _kernel(first), first, _BEYOND),
+        nn.Sigmoid(),
     )
 
 

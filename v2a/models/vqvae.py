@@ -1,4 +1,4 @@
-"""The 3D VQ-VAE (section 3 of the paper; van den Oord et al. 2017): video to codes, codes to video, whatever networks it is made of."""
+"""The 3D VQ-VAE (section 3 of the paper; van den Oord et al. 2017): video to codes, codes to video."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from v2a.models.staged import StagedQuantizer
 from v2a.quantize.base import Quantized, Quantizer
 
 
@@ -31,13 +32,17 @@ class VQVAE(nn.Module):
 
     Args:
         encoder: [B, 3, T, H, W], -1 to 1, to [B, D, t, h, w].
-        decoder: [B, D, t, h, w] to [B, 3, T, H, W], before the sigmoid.
+        decoder: [B, D, t, h, w] to [B, 3, T, H, W], 0 to 1.
         quantizer: of vectors of D numbers.
         strides: frames, rows and columns of one code.
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, quantizer: Quantizer, strides: tuple[int, int, int]
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        quantizer: Quantizer | StagedQuantizer,
+        strides: tuple[int, int, int],
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -73,7 +78,8 @@ class VQVAE(nn.Module):
         """
         if vectors.ndim != 5 or vectors.shape[1] != self.quantizer.dim or 0 in vectors.shape:
             raise ValueError(f"expected vectors [B, {self.quantizer.dim}, t, h, w], but got {tuple(vectors.shape)}")
-        return torch.sigmoid(self.decoder(vectors))
+        video: torch.Tensor = self.decoder(vectors)
+        return video
 
     def forward(self, video: torch.Tensor) -> Reconstruction:
         """Encode, quantize, decode.
