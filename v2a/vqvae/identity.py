@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-_RULE = (
-    1  # goes up when the same weights would give other codes: another scaling of pictures, another choice among equals
-)
+# Goes up when the same weights would give other codes: another scaling of pictures, another choice among equals.
+_RULE = 1
 
 
 def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> str:
