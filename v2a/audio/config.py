@@ -1,0 +1,115 @@
+"""Config of the stage `audio`; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from v2a.config import choose
+from v2a.training.config import Train
+
+DECODERS = ("framewise", "fc")
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How codes become sound.
+
+    Attributes:
+        name: "framewise": ours, noise and tones from what each moment's codes say; "fc": the paper's, all codes of a segment to all
+            of its samples.
+        hidden: width of "fc"'s layers.
+        channels: of "framewise"'s features.
+        blocks: residual blocks of "framewise" at each of its three rates.
+        bands: mel bands of its spectral envelope.
+        gain: the sound is normalised as tanh(gain x) for "fc".
+    """
+
+    NAME: ClassVar[str] = "name"
+
+    name: str = "framewise"
+    hidden: int = 512
+    channels: int = 128
+    blocks: int = 2
+    bands: int = 64
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        choose("decoder", self.name, DECODERS)
+        for name, least, most in (("hidden", 1, 65536), ("channels", 8, 4096), ("blocks", 1, 32), ("bands", 8, 256)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"expected decoder.{name} from {least} to {most}, but got {getattr(self, name)}")
+        if not 0 < self.gain <= 100:
+            raise ValueError(f"expected decoder.gain above 0 and at most 100, but got {self.gain:g}")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parts of "framewise"'s loss.
+
+    Attributes:
+        power: L1 of the log power in mel bands, smoothed over 30 ms, 110 ms and 410 ms.
+        centroid: L1 of the spectral centroid, octaves.
+        pitch: cross-entropy of the pitch where the truth has one.
+        tonal: of the share of power in harmonics.
+        stft: multi-resolution STFT loss of the sound itself.
+        mse: of the samples; it pulls towards silence.
+    """
+
+    power: float = 1.0
+    centroid: float = 0.3
+    pitch: float = 0.1
+    tonal: float = 0.3
+    stft: float = 0.1
+    mse: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse negative weights."""
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"expected weights.{name} of at least 0, but got {value:g}")
+
+
+@dataclass
+class Config:
+    """What to train on, and how.
+
+    Attributes:
+        codes: folder of code shards, from `python -m v2a.codes`.
+        data: the clips that they were made from.
+        model: the stage-1 model that made them: its codebook becomes a part of the decoder.
+        preset: "base" (what we recommend), "paper" (`decoder=fc`, whole segments, MSE), or "tiny" (a CPU in under a minute).
+        crop: frames of a random crop of a clip; 0 for whole clips, which "fc" needs.
+        device: "auto", "cpu", "cuda", "cuda:1", ….
+        decoder: the network; `decoder=fc` names it.
+        weights: of the parts of the loss.
+        train: how it is trained.
+    """
+
+    PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "base": (),
+        "paper": ("decoder=fc", "crop=0"),
+        "tiny": (
+            "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "crop=16", "train.steps=200",
+            "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
+            "train.checkpoint_every=50",
+        ),
+    }  # fmt: skip
+
+    codes: str = "data/codes"
+    data: str = "data/clips"
+    model: str = "models/vqvae"
+    preset: str = "base"
+    crop: int = 40
+    device: str = "auto"
+    decoder: Decoder = field(default_factory=Decoder)
+    weights: Weights = field(default_factory=Weights)
+    train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        """Refuse crops for a decoder that needs whole segments."""
+        if self.crop < 0:
+            raise ValueError(f"expected crop of at least 0 (0 for whole clips), but got crop={self.crop}")
+        if self.decoder.name == "fc" and self.crop:
+            raise ValueError(f"expected crop=0 with decoder=fc, which makes whole segments, but got crop={self.crop}")

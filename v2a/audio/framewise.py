@@ -1,0 +1,170 @@
+"""Our decoder of sound: the codes of each moment, and of a window around it, say what is to be heard then.
+
+Weights are shared over time, so sound is aligned by construction and any length works. What the network gives is not samples but
+what a picture can determine: power in mel bands, how tonal it is, and the pitch, at 100 frames a second. Noise and harmonics
+are drawn from that (`synthesis`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from v2a.audio.bands import FLOOR, Bands
+from v2a.audio.config import Decoder, Weights
+from v2a.audio.grid import Grid
+from v2a.audio.losses import framewise_loss
+from v2a.audio.pitch import Pitch
+from v2a.audio.synthesis import synthesise
+from v2a.audio.vectors import CodeVectors
+
+_EMBEDDED = 16  # numbers of a code that this decoder learns for itself
+_WINDOW_S = 0.032
+_POOLED = (5, 8)  # places in the picture that are told apart
+
+
+class Controls(NamedTuple):
+    """What is to be heard, at N control frames.
+
+    Attributes:
+        power: of each mel band, [B, M, N].
+        tonal: share of it in harmonics, logits [B, M, N].
+        pitch: logits of the candidates, [B, P, N].
+    """
+
+    power: torch.Tensor
+    tonal: torch.Tensor
+    pitch: torch.Tensor
+
+
+class Framewise(nn.Module):
+    """Codes to controls to sound.
+
+    Args:
+        settings: sizes.
+        weights: of the loss.
+        grid: of a segment; codes may have any number of steps.
+        codebook: [K, D].
+    """
+
+    def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebook: torch.Tensor) -> None:
+        super().__init__()
+        self.grid, self._weights = grid, weights
+        self.vectors = CodeVectors(codebook)
+        window = 1 << round(_WINDOW_S * grid.sample_rate - 1).bit_length()
+        self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
+        self.pitches = Pitch(grid.sample_rate, grid.hop)
+        width = settings.channels
+        self.embedding = nn.Embedding(self.vectors.count, _EMBEDDED)
+        self.picture = _Picture(self.vectors.dim + _EMBEDDED, width)
+        per_frame = grid.samples // grid.frames // grid.hop
+        self.steps = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + 1)))
+        self.to_frames = _Finer(width, width, grid.frames)
+        self.frames = nn.Sequential(*(_Residual(width, 1) for _ in range(settings.blocks)))
+        self.to_controls = _Finer(width, width // 2, per_frame)
+        self.fine = nn.Sequential(*(_Residual(width // 2, 2**k) for k in range(settings.blocks)))
+        self.heads = nn.Conv1d(width // 2, 2 * settings.bands + len(self.pitches.candidates), 1)
+        with torch.no_grad():  # begins with a quiet rustle, not with full scale
+            assert self.heads.bias is not None
+            self.heads.bias[: settings.bands] = -8.0
+            self.heads.bias[settings.bands : 2 * settings.bands] = -1.0
+
+    def forward(self, codes: torch.Tensor) -> Controls:
+        """Controls of codes [B, t, h, w], for N = t * controls of a step."""
+        seen = torch.cat([self.vectors(codes), self.embedding(codes).movedim(-1, 1)], dim=1)
+        features = self.steps(self.picture(seen))  # [B, C, t]
+        features = self.frames(self.to_frames(features))  # [B, C, T]
+        given = self.heads(self.fine(self.to_controls(features))).float()  # [B, 2 M + P, N]
+        power, tonal, pitch = given.split(
+            [self.bands.count, self.bands.count, given.shape[1] - 2 * self.bands.count], dim=1
+        )
+        return Controls(power.clamp(-18, 4).exp(), tonal, pitch)
+
+    def loss(self, codes: torch.Tensor, audio: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of what was given against the truth, int16 [B, S]: the weighted sum, and its parts."""
+        return framewise_loss(self, self(codes), audio, self._weights)
+
+    def render(self, controls: Controls, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Sound [B, S] of controls; gradients reach power and share of harmonics, not the pitch."""
+        return synthesise(
+            self.bands, controls.power, torch.sigmoid(controls.tonal), self.hertz(controls.pitch.detach()), generator
+        )
+
+    def hertz(self, logits: torch.Tensor) -> torch.Tensor:
+        """Pitch [B, N]: the mean of the candidates around the likeliest, on a logarithmic scale."""
+        best = logits.argmax(dim=1, keepdim=True)
+        places = torch.arange(logits.shape[1], device=logits.device)[:, None]
+        near = torch.where((places - best).abs() <= 3, logits, torch.full_like(logits, -1e4)).softmax(dim=1)
+        found: torch.Tensor = (near * self.pitches.candidates.log()[:, None]).sum(1)
+        return torch.nn.functional.avg_pool1d(found[:, None], 9, 1, 4, count_include_pad=False)[:, 0].exp()
+
+    def sound(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Float samples of full scale 1, [B, t * samples]. Silence stays silence: what is under -70 dB is not played."""
+        controls = self(codes)
+        quiet = (controls.power - FLOOR).clamp(min=0)
+        return self.render(controls._replace(power=quiet), generator).clamp(-1, 1)
+
+
+class _Picture(nn.Module):
+    """[B, C, t, h, w] to [B, width, t]: what is where, at each step by itself, then with its neighbours."""
+
+    def __init__(self, numbers: int, width: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.body = nn.Sequential(
+            nn.Conv3d(numbers, half, (1, 3, 3), padding=(0, 1, 1)),
+            nn.SiLU(),
+            nn.Conv3d(half, half, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
+            _ChannelNorm(),
+            nn.SiLU(),
+            nn.Conv3d(half, half, (3, 3, 3), padding=(1, 1, 1)),
+            _ChannelNorm(),
+            nn.SiLU(),
+        )
+        self.out = nn.Conv1d(half * _POOLED[0] * _POOLED[1], width, 1)
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        found = self.body(seen)
+        batch, _, steps = found.shape[:3]
+        places = nn.functional.adaptive_avg_pool2d(found.transpose(1, 2).flatten(0, 1), _POOLED)
+        return self.out(places.reshape(batch, steps, -1).transpose(1, 2))  # type: ignore[no-any-return]
+
+
+class _ChannelNorm(nn.Module):
+    """Each position to unit mean square over its channels; knows nothing of other moments, so any length gives the same."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        scale: torch.Tensor = torch.rsqrt(values.float().square().mean(1, keepdim=True) + 1e-5)
+        return values * scale.to(values.dtype)
+
+
+class _Residual(nn.Module):
+    """Two convolutions over time around a way straight through."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _ChannelNorm(),
+            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
+            nn.SiLU(),
+            nn.Conv1d(width, width, 3, padding=1),
+        )
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values + self.body(values)  # type: ignore[no-any-return]
+
+
+class _Finer(nn.Module):
+    """[B, C, N] to [B, out, N * times]: each moment says what happens in its parts."""
+
+    def __init__(self, width: int, out: int, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.spread = nn.Conv1d(width, out * times, 3, padding=1)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        found = self.spread(values)
+        batch, _, length = found.shape
+        return found.view(batch, -1, self.times, length).permute(0, 1, 3, 2).reshape(batch, -1, length * self.times)

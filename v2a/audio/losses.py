@@ -1,0 +1,85 @@
+"""Losses that do not see phase: against what a picture can determine of a sound, smoothed, and of the sound as drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from v2a.audio.bands import FLOOR, smooth
+from v2a.audio.normalise import as_wave
+
+if TYPE_CHECKING:
+    from v2a.audio.config import Weights
+    from v2a.audio.framewise import Controls, Framewise
+
+_WIDTHS = (3, 11, 41)  # control frames of about 10 ms
+_WINDOWS = (512, 1024, 2048)
+
+
+def framewise_loss(
+    decoder: Framewise, controls: Controls, audio: torch.Tensor, weights: Weights
+) -> dict[str, torch.Tensor]:
+    """The weighted sum, "loss", and its parts.
+
+    The power of a drawn sound is a noisy witness of the power that it was drawn with, so power is compared as it was given,
+    before anything is drawn; the truth, which is one draw of its own, is smoothed.
+
+    Args:
+        decoder: whose controls these are.
+        controls: N frames.
+        audio: int16 [B, S].
+        weights: of the parts.
+    """
+    with torch.autocast(audio.device.type, enabled=False):
+        truth = as_wave(audio)
+        heard = decoder.bands.power(truth)
+        index, sure = decoder.pitches(truth)
+        tonal = decoder.pitches.tonal_share(truth, index, sure, decoder.bands)
+        parts = {
+            "power": power_loss(controls.power, heard),
+            "centroid": centroid_loss(controls.power, heard),
+            "pitch": (torch.nn.functional.cross_entropy(controls.pitch, index, reduction="none") * sure).mean(),
+            "tonal": torch.nn.functional.binary_cross_entropy_with_logits(controls.tonal, tonal),
+        }
+        if weights.stft or weights.mse:
+            drawn = decoder.render(controls)
+            parts |= {"stft": stft_loss(drawn, truth), "mse": (drawn - truth).square().mean()}
+    total = sum(getattr(weights, name) * value for name, value in parts.items())
+    return {"loss": total, **parts, "mse_silence": truth.square().mean()}
+
+
+def power_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """Mean L1 of natural logarithms of band powers [B, M, N] over three smoothings; what is under the floor is alike."""
+    terms = [((smooth(given, w) + FLOOR).log() - (smooth(heard, w) + FLOOR).log()).abs().mean() for w in _WIDTHS]
+    return torch.stack(terms).mean()
+
+
+def centroid_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """L1 of the centroids, octaves, where the truth is heard."""
+    heard = smooth(heard, _WIDTHS[1])
+    audible = (heard.sum(1) / (heard.sum(1) + 1e-4)).detach()
+    return ((centroid(smooth(given, _WIDTHS[1])) - centroid(heard)).abs() * audible).mean()
+
+
+def centroid(power: torch.Tensor) -> torch.Tensor:
+    """Logarithm to base 2 of the mean band number, weighted by power [B, M, N]: [B, N]. Bands lie evenly on the mel scale."""
+    numbers = torch.arange(1, power.shape[1] + 1, device=power.device, dtype=power.dtype)
+    mean = (numbers[:, None] * (power + FLOOR)).sum(1) / (power + FLOOR).sum(1)
+    return mean.log2()
+
+
+def stft_loss(drawn: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Multi-resolution STFT loss (Yamamoto et al. 2020): spectral convergence and L1 of log magnitudes, mean over windows."""
+    total = drawn.new_zeros(())
+    for size in _WINDOWS:
+        ours, theirs = (_magnitude(wave, size) for wave in (drawn, truth))
+        convergence = (theirs - ours).norm() / theirs.norm().clamp(min=1e-3)
+        total = total + convergence.clamp(max=10) + ((ours + 1e-3).log() - (theirs + 1e-3).log()).abs().mean()
+    return total / len(_WINDOWS)
+
+
+def _magnitude(wave: torch.Tensor, size: int) -> torch.Tensor:
+    window = torch.hann_window(size, device=wave.device)
+    found = torch.stft(wave, size, size // 4, window=window, center=True, pad_mode="constant", return_complex=True)
+    return (found.real.square() + found.imag.square() + 1e-10).sqrt()
