@@ -20,6 +20,7 @@ from v2a.codes.job import CodesJob
 from v2a.codes.plan import make_plan
 from v2a.codes.turns import Lead, Seat
 from v2a.loading.dataset import as_float
+from v2a.models.vqvae import VQVAE
 from v2a.shards.code_reader import CodeShard
 from v2a.shards.errors import DiskFull
 from v2a.shards.folder import shard_paths
@@ -91,6 +92,26 @@ def test_codebooks_that_take_turns(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert "of 48 codes used" in capsys.readouterr().err
     with CodeShard(next((tmp_path / "out").glob("*.h5"))) as codes:
         assert (codes.head.group, codes.head.grid) == (3, (6, 2, 4))
+
+
+def test_a_clip_is_encoded_alone_and_in_one_thread(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Both change the last bit of the encodings of large clips, and so now and then a code."""
+    real, found = VQVAE.codes, set()
+
+    def codes(model: VQVAE, video: torch.Tensor) -> torch.Tensor:
+        found.add((len(video), torch.get_num_threads(), video.dtype))
+        return real(model, video)
+
+    monkeypatch.setattr(VQVAE, "codes", codes)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert _encode(run, data, tmp_path / "out") == 0
+    finally:
+        torch.set_num_threads(before)
+    assert found == {(1, 1, torch.float32)}
 
 
 def test_encoding_needs_evaluation_mode(run: Path):
