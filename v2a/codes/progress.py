@@ -28,6 +28,7 @@ class Progress:
         self._bar: tqdm[NoReturn] | None = None
         self._begun = self._shown = time.monotonic()
         self._total = 0
+        self._first: tuple[int, float] | None = None
 
     def begin(self, plan: Plan, cleaned: int) -> None:
         """What is left to do."""
@@ -45,11 +46,15 @@ class Progress:
         done, now = int(counts.get("clips", 0)), time.monotonic()
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
-        elif done and now - self._shown >= _LINE_S:
-            self._shown = now
-            rate = done / (now - self._begun)
-            left = time.strftime("%H:%M:%S", time.gmtime((self._total - done) / rate))
-            self._say(f"{done}/{self._total} clips, {rate:.3g} clips/s, {left} left")
+            return
+        if done and self._first is None:
+            self._first = done, now  # processes take seconds to start, which say nothing of those to come
+        if self._first is None or now - self._shown < _LINE_S or done == self._first[0]:
+            return
+        self._shown = now
+        rate = (done - self._first[0]) / (now - self._first[1])
+        left = time.strftime("%H:%M:%S", time.gmtime((self._total - done) / rate))
+        self._say(f"{done}/{self._total} clips, {rate:.3g} clips/s, {left} left")
 
     def end(self, out: Path, use: CodeUse | None, counts: Counts, stopped: bool) -> None:
         """What came of it."""

@@ -19,9 +19,12 @@ from v2a.codes.encode import encode_clip
 from v2a.codes.job import CodesJob
 from v2a.codes.plan import make_plan
 from v2a.codes.turns import Lead, Seat
+from v2a.loading.codes import CodeDataset
 from v2a.loading.dataset import as_float
+from v2a.models.vqvae import VQVAE
 from v2a.shards.code_reader import CodeShard
-from v2a.shards.errors import DiskFull
+from v2a.shards.code_writer import write_code_shard
+from v2a.shards.errors import DiskFull, ShardError
 from v2a.shards.folder import shard_paths
 from v2a.shards.manifest import read_manifest, write_manifest
 from v2a.shards.reader import Shard
@@ -91,6 +94,26 @@ def test_codebooks_that_take_turns(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert "of 48 codes used" in capsys.readouterr().err
     with CodeShard(next((tmp_path / "out").glob("*.h5"))) as codes:
         assert (codes.head.group, codes.head.grid) == (3, (6, 2, 4))
+
+
+def test_a_clip_is_encoded_alone_and_in_one_thread(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Both change the last bit of the encodings of large clips, and so now and then a code."""
+    real, found = VQVAE.codes, set()
+
+    def codes(model: VQVAE, video: torch.Tensor) -> torch.Tensor:
+        found.add((len(video), torch.get_num_threads(), video.dtype))
+        return real(model, video)
+
+    monkeypatch.setattr(VQVAE, "codes", codes)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert _encode(run, data, tmp_path / "out") == 0
+    finally:
+        torch.set_num_threads(before)
+    assert found == {(1, 1, torch.float32)}
 
 
 def test_encoding_needs_evaluation_mode(run: Path):
@@ -204,6 +227,17 @@ def test_other_clips(run: Path, data: Path, tmp_path: Path, capsys: pytest.Captu
     assert before in said
     assert now in said
     assert "the clips are others now; move it away and run codes again" in said
+
+
+def test_codes_that_count_other_frames(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert _encode(run, data, tmp_path / "out") == 0
+    path = next((tmp_path / "out").glob("*.h5"))
+    with CodeShard(path) as shard:
+        codes = np.stack([shard.codes(clip) for clip in range(shard.clips)])
+        write_code_shard(path, shard.head, codes, [1] * shard.clips)
+    assert f"{path}: counts other real frames than" in _refusal(capsys, run, data, tmp_path / "out")
+    with pytest.raises(ShardError, match="counts other real frames than"):
+        CodeDataset(tmp_path / "out", data)
 
 
 def test_another_geometry(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
