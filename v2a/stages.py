@@ -30,8 +30,11 @@ _STAGES = {
     ),
     "vqvae": _Stage("v2a.vqvae", "trains the 3D VQ-VAE whose codes stand for a video (stage 1)"),
     "codes": _Stage(
-        "v2a.codes", "encodes clip shards to code shards with a trained VQ-VAE, shared out shard by shard", shares_tasks=True
+        "v2a.codes",
+        "encodes clip shards to code shards with a trained VQ-VAE, shared out shard by shard",
+        shares_tasks=True,
     ),
+    "audio": _Stage("v2a.audio", "trains a decoder that turns codes into sound (stage 2)"),
     "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }
 

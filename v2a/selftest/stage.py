@@ -43,6 +43,7 @@ class _LoudnessTask:
 
     validation_sums: tuple[str, ...] = ("loss",)
     fps = 8
+    sample_rate = 0
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -68,6 +69,11 @@ class _LoudnessTask:
     def pictures(self, batch: Clips) -> dict[str, torch.Tensor]:
         """The first clip."""
         return {"clip": (batch[0][0] * 255).byte().permute(1, 2, 3, 0).cpu()}
+
+    def sounds(self, batch: Clips) -> dict[str, torch.Tensor]:
+        """A stage without sound."""
+        del batch
+        return {}
 
 
 class _MadeUpFeed:

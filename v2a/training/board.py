@@ -39,6 +39,10 @@ class Board:
         value = Summary.Value(tag=name, image=image)
         self._writer.file_writer.add_summary(Summary(value=[value]), step)
 
+    def add_sound(self, name: str, sound: torch.Tensor, sample_rate: int, step: int) -> None:
+        """Float [S], -1 to 1."""
+        self._writer.add_audio(name, sound[None].clamp(-1, 1), step, sample_rate)
+
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()

@@ -263,6 +263,7 @@ class _Trainer:
         if self._recorder is not None and first is not None:
             with torch.no_grad(), self._precision.autocast():
                 self._recorder.pictures(self._step, self._task.pictures(first), self._task.fps)
+                self._recorder.sounds(self._step, self._task.sounds(first), self._task.sample_rate)
         self._since += time.monotonic() - begun
 
     def _end_epoch(self) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from v2a.training.config import Train
+
 
 class Precision:
     """Autocast, and the scaler that keeps small gradients from vanishing in fp16.
@@ -45,3 +47,10 @@ def pick_device(name: str, local_rank: int) -> torch.device:
     index = local_rank % torch.cuda.device_count()  # --gpus-per-task shows each task one device, number 0
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
+
+
+def reading_processes(train: Train, device: torch.device) -> int:
+    """Processes that read ahead. Reading takes a thousandth of a CPU's step; it may take a good part of a GPU's."""
+    if train.workers >= 0:
+        return train.workers
+    return 2 if device.type == "cuda" else 0

@@ -9,8 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import scipy.io.wavfile
+import torch
+
 from v2a.training.board import Board, encode_gif, encode_png
-from v2a.training.task import Pictures
+from v2a.training.task import Pictures, Sounds
 
 _LINE_S = 10.0  # between two lines of progress where there is no terminal
 
@@ -29,7 +32,7 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
         self._board = _board(folder / "tensorboard", step)
-        self._pictures = folder / "pictures"
+        self._pictures, self._sounds = folder / "pictures", folder / "sounds"
         self._begun, self._first = time.monotonic(), step
         self._shown = 0.0
 
@@ -63,6 +66,15 @@ class Recorder:
             unfinished.replace(self._pictures / f"{name}.{kind}")
             if self._board is not None:
                 self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
+
+    def sounds(self, step: int, sounds: Sounds, sample_rate: int) -> None:
+        """The newest into the folder `sounds`, as WAV; all into TensorBoard."""
+        for name, sound in sounds.items():
+            self._sounds.mkdir(exist_ok=True)
+            samples = (sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
+            scipy.io.wavfile.write(self._sounds / f"{name}.wav", sample_rate, samples)
+            if self._board is not None:
+                self._board.add_sound(name, sound, sample_rate, step)
 
     def close(self) -> None:
         """End the files."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 Batch = Any  # what the stage's batches give
+Sounds = Mapping[str, torch.Tensor]  # name → float [S], -1 to 1
 Pictures = Mapping[str, torch.Tensor]  # name → uint8 [H, W, 3], or [T, H, W, 3] for a video
 
 
@@ -19,6 +20,7 @@ class Task(Protocol):
         model: everything that is saved: trained parameters, and buffers such as a codebook's statistics.
         validation_sums: names of what `validate` sums; "loss" among them, by which the best checkpoint is chosen.
         fps: frames per second of videos among the pictures.
+        sample_rate: of the sounds, Hz.
     """
 
     @property
@@ -33,6 +35,11 @@ class Task(Protocol):
 
     @property
     def fps(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
         """See above."""
         ...
 
@@ -58,4 +65,8 @@ class Task(Protocol):
 
     def pictures(self, batch: Batch) -> Pictures:
         """What a person looks at, from a batch of the validation split; rank 0 only."""
+        ...
+
+    def sounds(self, batch: Batch) -> Sounds:
+        """What a person listens to, likewise; nothing for a stage without sound."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from v2a.loading.feed import ClipFeed, in_order
 from v2a.models.make import make_vqvae
 from v2a.stages import Context
 from v2a.training.loop import train
-from v2a.training.precision import Precision, pick_device
-from v2a.training.stamp import stamp_run, write_json
-from v2a.training.validate import validate
+from v2a.training.held_out import measure_test
+from v2a.training.precision import Precision, pick_device, reading_processes
+from v2a.training.stamp import stamp_run
 from v2a.vqvae.config import Config
 from v2a.vqvae.task import VQVAETask
 
@@ -39,11 +38,13 @@ def run(config: Config, context: Context) -> dict[str, float]:
     task = _task(config, clips, comm, device)
     feed = ClipFeed(
         clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-        workers=_workers(config, device), pin_memory=device.type == "cuda",
+        workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
     )  # fmt: skip
     metrics = train(task, feed, config.train, context, device)
     if not metrics["stopped"]:
-        metrics |= _test(task, test, config, context, device)
+        wanted = {"step": config.train.steps, "clips": test.identity}
+        precision = Precision(config.train.precision, device)
+        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm, precision)
     return metrics
 
 
@@ -83,38 +84,3 @@ def _check(config: Config, clips: ClipDataset) -> None:
 def _task(config: Config, clips: ClipDataset, comm: Comm, device: torch.device) -> VQVAETask:
     model = make_vqvae(config.model, config.quantizer, comm, config.train.seed).to(device)
     return VQVAETask(model, device, fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
-
-
-def _test(
-    task: VQVAETask, test: ClipDataset, config: Config, context: Context, device: torch.device
-) -> dict[str, float]:
-    """Means over the test split; measured once, and kept in `test.json`."""
-    path, comm = context.out / "test.json", context.comm
-    wanted = {"step": config.train.steps, "clips": test.identity}
-    names = (*task.validation_sums, "clips")
-    kept = _kept(path, wanted) if comm.rank == 0 else {}
-    values = comm.broadcast(torch.tensor([kept.get(name, torch.nan) for name in names], dtype=torch.float64))
-    if bool(values[-1].isnan()):
-        precision = Precision(config.train.precision, device)
-        found, _ = validate(task, in_order(test, 1, comm), comm, precision)
-        if comm.rank == 0:
-            write_json(path, {**wanted, "metrics": found})
-    else:
-        found = dict(zip(names, values.tolist(), strict=True))
-    return {f"test/{name}": value for name, value in found.items() if not math.isnan(value)}
-
-
-def _kept(path: Path, wanted: dict[str, object]) -> dict[str, float]:
-    """What an earlier run measured of just this."""
-    try:
-        content = json.loads(path.read_text())
-        return dict(content["metrics"]) if {name: content[name] for name in wanted} == wanted else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _workers(config: Config, device: torch.device) -> int:
-    """Reading takes a thousandth of a CPU's step; it may take a good part of a GPU's."""
-    if config.train.workers >= 0:
-        return config.train.workers
-    return 2 if device.type == "cuda" else 0

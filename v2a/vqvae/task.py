@@ -27,6 +27,7 @@ class VQVAETask:
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")
+    sample_rate = 0
 
     def __init__(self, model: VQVAE, device: torch.device, *, fps: int, flip: bool, scale: float) -> None:
         self.model = model
@@ -79,6 +80,11 @@ class VQVAETask:
         video = self._video(batch)[:1]
         made = self.model(video)
         return draw_pictures(video[0], made.video[0].float(), made.quantized.codes[0])
+
+    def sounds(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """A stage without sound."""
+        del batch
+        return {}
 
     def _video(self, batch: Batch) -> torch.Tensor:
         """[B, 3, T, H, W], 0 to 1."""

@@ -30,6 +30,7 @@ class SmallTask:
 
     validation_sums: tuple[str, ...] = ("loss",)
     fps = 10
+    sample_rate = 0
 
     def __init__(self, comm: Comm | None = None, spoil: set[tuple[int, int]] | None = None) -> None:
         self.model = Noisy()
@@ -58,6 +59,11 @@ class SmallTask:
     def pictures(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
         assert len(batch) > 0
         return {"frame": torch.zeros(4, 6, 3, dtype=torch.uint8), "clip": torch.zeros(3, 4, 6, 3, dtype=torch.uint8)}
+
+    def sounds(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A stage without sound."""
+        del batch
+        return {}
 
 
 class SmallFeed:

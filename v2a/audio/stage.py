@@ -1,0 +1,94 @@
+"""Stage `audio`: train a decoder of sound on code shards, then measure it on clips of videos it never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from v2a.audio.config import Config
+from v2a.audio.grid import Grid, make_grid
+from v2a.audio.make import make_decoder
+from v2a.audio.task import AudioTask
+from v2a.loading.codes import CodeDataset
+from v2a.loading.feed import ClipFeed, in_order
+from v2a.stages import Context
+from v2a.training.held_out import measure_test
+from v2a.training.loop import train
+from v2a.training.precision import Precision, pick_device, reading_processes
+from v2a.training.stamp import stamp_run
+from v2a.vqvae.load import LoadedVQVAE, load_vqvae
+
+
+def run(config: Config, context: Context) -> dict[str, float]:
+    """Train to the last step, or until asked to stop; then the test split, once.
+
+    Returns:
+        What `v2a.training.loop.train` returns, and when it finished the means over the test split as "test/…".
+
+    Raises:
+        ValueError: there is no clip to train on; the run folder is another run's.
+        v2a.shards.errors.ShardError: a shard is missing, damaged, or of another encoder than the model's.
+        v2a.export.errors.ModelError: the stage-1 model cannot be used.
+    """
+    comm = context.comm
+    device = pick_device(config.device, comm.local_rank)
+    encoder = load_vqvae(Path(config.model), torch.device("cpu"))
+    clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
+    _check(config, clips)
+    grid = _grid(encoder)
+    stamp_run(context.out, "audio", config, encoder.geometry, comm)
+    decoder = make_decoder(config.decoder, config.weights, grid, encoder.model.quantizer.codebook, config.train.seed)
+    task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
+    feed = ClipFeed(
+        clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
+        workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
+    )  # fmt: skip
+    metrics = train(task, feed, config.train, context, device)
+    if not metrics["stopped"]:
+        wanted = {"step": config.train.steps, "clips": test.identity}
+        precision = Precision(config.train.precision, device)
+        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm, precision)
+    return metrics
+
+
+def plan(config: Config) -> list[str]:
+    """What a run would do, for people."""
+    encoder = load_vqvae(Path(config.model), torch.device("cpu"))
+    clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
+    _check(config, clips)
+    grid = _grid(encoder)
+    decoder = make_decoder(config.decoder, config.weights, grid, encoder.model.quantizer.codebook, config.train.seed)
+    weights = sum(p.numel() for p in decoder.parameters())
+    return [
+        f"codes of encoder {encoder.identity}: {len(clips)} clips with sound to train on, {len(held_out)} for validation, "
+        f"{len(test)} for the test",
+        f"decoder {config.decoder.name}: {weights:,} weights, {4 * weights / 1e6:,.0f} MB of gradients for ranks to average a step",
+        f"a code step is {grid.frames} frames and {grid.samples} samples, {grid.rows}x{grid.columns} codes",
+    ]
+
+
+def _clips(config: Config, encoder: LoadedVQVAE, split: str) -> CodeDataset:
+    """Crops to train on; whole clips of the other splits."""
+    frames = (config.crop or None) if split == "train" else None
+    return CodeDataset(
+        Path(config.codes),
+        Path(config.data),
+        split,
+        frames=frames,
+        seed=config.train.seed,
+        encoder=encoder.identity,
+        need_audio=True,
+    )
+
+
+def _check(config: Config, clips: CodeDataset) -> None:
+    if not len(clips):
+        raise ValueError(
+            f"{config.data} has no clip with sound to train on (left out: {clips.left_out}); "
+            "`python -m v2a.shards info` shows what is in it"
+        )
+
+
+def _grid(encoder: LoadedVQVAE) -> Grid:
+    return make_grid(encoder.geometry, encoder.model.strides)

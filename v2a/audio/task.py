@@ -1,0 +1,80 @@
+"""What stage `audio` trains, and what is measured of held-out clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from v2a.audio.bands import Bands
+from v2a.audio.make import AudioDecoder
+from v2a.audio.measure import clip_scores
+from v2a.audio.normalise import as_wave
+from v2a.audio.pictures import draw_spectrograms
+
+Batch = dict[str, Any]
+
+
+class AudioTask:
+    """A decoder and its own loss.
+
+    Args:
+        model: the decoder.
+        device: that it is on.
+        fps: of the clips.
+    """
+
+    validation_sums: tuple[str, ...] = ("loss", "mse", "mse_silence", "level_db", "envelope", "log_mel")
+
+    def __init__(self, model: AudioDecoder, device: torch.device, *, fps: int) -> None:
+        self.model = model
+        self.fps = fps
+        self.sample_rate = model.grid.sample_rate
+        self._device = device
+        # One ruler for every decoder: 64 bands, frames of 10 ms, windows of 32 ms.
+        self._bands = Bands(self.sample_rate, self.sample_rate // 100, 512, 64)
+
+    def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
+        """The decoder's."""
+        del step
+        return self.model.loss(*self._to_device(batch))
+
+    def metrics(self) -> dict[str, float]:
+        """Nothing more."""
+        return {}
+
+    def epoch_end(self) -> dict[str, float]:
+        """Nothing is counted."""
+        return {}
+
+    def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Sums over whole clips: the loss; MSE of the sound and of silence; error of the level, dB; correlation of the envelope;
+        L1 of the log-mel spectrum, dB. The drawn sound is the same each time."""
+        codes, audio = self._to_device(batch)
+        drawn = self._drawn(codes).cpu()
+        truth = as_wave(audio).cpu()
+        sums = {name: torch.zeros(()) for name in self.validation_sums}
+        for ours, theirs in zip(drawn, truth, strict=True):
+            for name, value in clip_scores(ours, theirs, self._bands).items():
+                sums[name] += value
+        sums["loss"] = self.model.loss(codes, audio)["loss"].cpu() * len(codes)
+        return {**sums, "clips": torch.tensor(len(codes))}
+
+    def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Spectrograms of the first clip: truth above the drawn sound."""
+        codes, audio = self._to_device(batch)
+        return {
+            "spectrogram": draw_spectrograms([as_wave(audio[0]).cpu(), self._drawn(codes[:1])[0].cpu()], self._bands)
+        }
+
+    def sounds(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The first clip, [S], -1 to 1: "truth" and "drawn"."""
+        codes, audio = self._to_device(batch)
+        return {"truth": as_wave(audio[0]).cpu(), "drawn": self._drawn(codes[:1])[0].cpu()}
+
+    def _drawn(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.model.sound(codes, torch.Generator().manual_seed(0)).float()
+
+    def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, audio = batch["codes"], batch["audio"]
+        return codes.to(self._device, non_blocking=True), audio.to(self._device, non_blocking=True)

@@ -1,0 +1,50 @@
+"""The test split, measured once when training has finished."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from v2a.comm import Comm
+from v2a.training.precision import Precision
+from v2a.training.stamp import write_json
+from v2a.training.task import Batch, Task
+from v2a.training.validate import validate
+
+
+def measure_test(  # noqa: PLR0913 - all of them belong to one measurement
+    out: Path, wanted: dict[str, object], task: Task, batches: Iterable[Batch], comm: Comm, precision: Precision
+) -> dict[str, float]:
+    """Means over the test split, as "test/…"; kept in `test.json`, and taken from there the next time.
+
+    Args:
+        out: the run's folder.
+        wanted: what they are measured of: step and clips.
+        task: what is measured.
+        batches: this rank's part.
+        comm: the ranks; rank 0 reads and writes.
+        precision: of the forward pass.
+    """
+    path, names = out / "test.json", (*task.validation_sums, "clips")
+    kept = _kept(path, wanted) if comm.rank == 0 else {}
+    values = comm.broadcast(torch.tensor([kept.get(name, torch.nan) for name in names], dtype=torch.float64))
+    if bool(values[-1].isnan()):
+        found, _ = validate(task, batches, comm, precision)
+        if comm.rank == 0:
+            write_json(path, {**wanted, "metrics": found})
+    else:
+        found = dict(zip(names, values.tolist(), strict=True))
+    return {f"test/{name}": value for name, value in found.items() if not math.isnan(value)}
+
+
+def _kept(path: Path, wanted: dict[str, object]) -> dict[str, float]:
+    """What an earlier run measured of just this."""
+    try:
+        content = json.loads(path.read_text())
+        return dict(content["metrics"]) if {name: content[name] for name in wanted} == wanted else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
