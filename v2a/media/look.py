@@ -70,7 +70,7 @@ def open_container(file: OpenFile, limits: Limits) -> av.container.InputContaine
             "not-allowed", "is of a kind that is not allowed: only containers that hold pictures are"
         ) from None
     except av.error.ExitError:
-        raise MediaError("too-slow", f"opening it took longer than {limits.stall_s:g} s (limit stall_s)") from None
+        raise MediaError("too-slow", f"opening it took longer than {limits.stall_s:g} s (limit.stall_s)") from None
     except (av.error.FFmpegError, OSError) as error:
         raise reasons.not_opened(file, getattr(error, "strerror", None) or str(error)) from None
 

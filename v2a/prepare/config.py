@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from v2a.config import choose
 from v2a.geometry import Geometry
+from v2a.shards.compression import COMPRESSIONS
 
 READERS = ("auto", "ffmpeg", "pyav")
 FITS = ("stretch", "crop", "pad")
+_HIGHEST = 1_000_000  # of any limit: two years, a petabyte
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Split:
 
     def __post_init__(self) -> None:
         """Refuse parts that leave nothing to train on."""
-        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+        if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):  # not a number neither
             raise ValueError(
                 "expected split.validation and split.test of at least 0 and under 1 together, "
                 f"but got {self.validation:g} and {self.test:g}"
@@ -94,8 +96,10 @@ class Limit:
     def __post_init__(self) -> None:
         """Refuse limits that let nothing through."""
         for name in ("minutes", "stall_s", "gigabytes", "megapixels", "gap_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"expected limit.{name} above 0, but got {getattr(self, name):g}")
+            if not 0 < getattr(self, name) <= _HIGHEST:
+                raise ValueError(
+                    f"expected limit.{name} above 0 and at most {_HIGHEST}, but got {getattr(self, name):g}"
+                )
 
 
 @dataclass
@@ -111,7 +115,7 @@ class Config:
         fit: how another shape becomes the clip's: "stretch" (the paper), "crop" or "pad".
         threads: of each decoder.
         clips_per_shard: clips in one file.
-        compression: of the frames: see `python -m v2a.shards --help`.
+        compression: of the frames: "none", "lz4" or "zstd"; smaller files, slower loading (docs/shards.md).
         retry_failures: try again what failed before.
     """
 
@@ -144,6 +148,7 @@ class Config:
         choose("preset", self.preset, self.PRESETS)
         choose("reader", self.reader, READERS)
         choose("fit", self.fit, FITS)
+        choose("compression", self.compression, COMPRESSIONS)
         for name in ("threads", "clips_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, but got {name}={getattr(self, name)}")

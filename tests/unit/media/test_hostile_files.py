@@ -201,7 +201,7 @@ def test_the_options_alone_visit_no_address(visits: tuple[int, list[str]]):
 def test_limits_of_size_hold(reader: str):
     small = read(reader, make(PLAIN), limits=Limits(file_bytes=1000))
     assert small.error is not None
-    assert (small.error.kind, "limit file_bytes" in str(small.error)) == ("too-large", True)
+    assert (small.error.kind, "limit.gigabytes" in str(small.error)) == ("too-large", True)
     pixels = read(reader, make(PLAIN), limits=Limits(pixels=160 * 90 - 1))
     assert pixels.error is not None
     assert pixels.error.kind == "too-large"

@@ -20,7 +20,7 @@ def test_a_folder_gives_all_that_is_named_like_a_video(tmp_path: Path):
     _touch(tmp_path / "a" / "._b.mp4", tmp_path / ".cache" / "c.mp4")
     found = find_inputs(str(tmp_path))
     assert found.videos == [Input(str(tmp_path / "b.mp4")), Input(str(tmp_path / "a" / "deep" / "A.MKV"))]
-    assert dict(found.ignored) == {".txt": 1, "no suffix": 1, ".mp4": 1}
+    assert dict(found.ignored) == {".txt": 1, "without a suffix": 1, "hidden": 1}
 
 
 def test_names_of_any_bytes_are_found(tmp_path: Path):
@@ -76,10 +76,10 @@ def test_columns_may_be_fewer_and_in_another_order(tmp_path: Path):
     ("row", "reason"),
     [
         (",1,2,x", "there is no path"),
-        ("a.mp4,one,2,x", "expected start_s in seconds, 0 or more, but got 'one'"),
-        ("a.mp4,-1,2,x", "expected start_s in seconds, 0 or more, but got '-1'"),
+        ("a.mp4,one,2,x", "expected start_s in seconds, from 0 to 1000000000, but got 'one'"),
+        ("a.mp4,-1,2,x", "expected start_s in seconds, from 0 to 1000000000, but got '-1'"),
         ("a.mp4,nan,2,x", "expected start_s in seconds"),
-        ("a.mp4,5,5,x", "expected end_s after start_s, but got start_s=5 and end_s=5"),
+        ("a.mp4,5,5,x", "expected end_s after start_s (in whole microseconds), but got start_s=5 and end_s=5"),
         ("a.mp4,0,inf,x", "expected end_s in seconds"),
     ],
 )

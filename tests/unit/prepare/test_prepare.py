@@ -205,11 +205,11 @@ def test_a_lost_shard_is_made_again(many: Path, tmp_path: Path):
 def test_dry_run_writes_nothing(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "clips"
     assert main(["--dry-run", f"videos={videos}", f"out={out}", *TINY]) == 0
-    assert "5 to read" in capsys.readouterr().out
+    assert "6 inputs: 1 left out, 1 with the content of another, 4 to read" in capsys.readouterr().out
     assert not out.exists()
     run(videos, out)
     assert main(["--dry-run", f"videos={videos}", f"out={out}", *TINY]) == 0
-    assert "3 done before, 3 failed before, 0 to read" in capsys.readouterr().out
+    assert "3 done before, 2 failed before, 1 left out, 0 to read" in capsys.readouterr().out
 
 
 def test_processes_and_readers_give_the_same_set(videos: Path, tmp_path: Path):
