@@ -52,8 +52,8 @@ class Split:
     """Parts of the videos, not of the clips, that are held out.
 
     Attributes:
-        validation: part for validation.
-        test: part for the final test.
+        validation: part for validation, 0 to 1.
+        test: part for the final test, 0 to 1.
         group: a regular expression searched in the file's name: videos whose match is the same stay in one split
             ("cuts of one recording"); its first group counts when it has one. Empty: by content.
     """
@@ -80,11 +80,11 @@ class Limit:
     """What one video may cost.
 
     Attributes:
-        minutes: of reading it.
-        stall_s: without any new frame, s.
-        gigabytes: size of its file.
-        megapixels: of its frames.
-        gap_s: a longer jump of its time stamps ends it there.
+        minutes: minutes that reading one video may take; what was read until then is kept.
+        stall_s: seconds that may pass without a new frame.
+        gigabytes: largest size of a video's file, 10^9 bytes.
+        megapixels: largest size of a frame, width times height in 10^6 pixels.
+        gap_s: seconds; a longer jump of its time stamps ends a video there.
     """
 
     minutes: float = 240.0
