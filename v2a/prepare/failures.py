@@ -51,10 +51,15 @@ class Failure:
         return (self.bytes, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
+def _line(failure: Failure) -> bytes:
+    values = {name: value for name, value in asdict(failure).items() if value or name not in ("content", "owners")}
+    return json.dumps(values).encode("ascii") + b"\n"
+
+
 def append_failure(path: Path, failure: Failure) -> None:
     """Add a line and wait for the disk. Only one process appends to a file."""
     with path.open("ab") as file:
-        file.write(json.dumps(asdict(failure)).encode("ascii") + b"\n")
+        file.write(_line(failure))
         file.flush()
         os.fsync(file.fileno())
 
@@ -76,7 +81,7 @@ def write_failures(path: Path, failures: Iterable[Failure]) -> None:
     unfinished = path.with_name(path.name + ".tmp")
     with unfinished.open("wb") as file:
         for key in sorted(latest):
-            file.write(json.dumps(asdict(latest[key])).encode("ascii") + b"\n")
+            file.write(_line(latest[key]))
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)

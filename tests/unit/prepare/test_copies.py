@@ -10,12 +10,16 @@ import pytest
 from tests.media.datasets import moments, records_of, rows_of
 from tests.unit.prepare.conftest import Render
 from tests.unit.prepare.running import failures_of, kill_when, run, stored
-from v2a.prepare.bundle import Bundle, VideoTask
+from v2a.geometry import Geometry
+from v2a.media.reading import MediaError
+from v2a.prepare.bundle import Bundle, VideoTask, failure_of
 from v2a.prepare.config import Config
 from v2a.prepare.crash import AtWork
+from v2a.prepare.failures import Failure, append_failure
 from v2a.prepare.inputs import Input
 from v2a.prepare.job import PrepareJob
 from v2a.prepare.plan import make_plan
+from v2a.prepare.progress import Progress
 from v2a.shards.folder import shard_paths
 
 
@@ -74,6 +78,39 @@ class _Link:
     def should_stop(self) -> bool:
         """Never."""
         return False
+
+
+def test_a_copy_is_not_read(videos: Path, tmp_path: Path):
+    """It would cost as much as the first, and find that all of its clips are there."""
+    run(videos, tmp_path / "out")
+    assert failures_of(tmp_path / "out")["b.mp4", ""].reason == (
+        f"it has the same content as {videos / 'a.mp4'}, which is taken"
+    )
+
+
+def test_what_may_not_be_read_or_is_gone_is_tried_again(tmp_path: Path):
+    """Nothing of the file itself tells when that has changed."""
+    task = VideoTask(Input(str(tmp_path / "a")), 5, 6)
+    for kind in ("missing", "not-permitted"):
+        assert failure_of(task, MediaError(kind, "why")) == Failure(str(tmp_path / "a"), "", kind, "why")
+    assert failure_of(task, MediaError("damaged", "why")).bytes == 5
+
+
+def test_an_input_that_failed_and_then_gave_clips_has_clips(videos: Path, tmp_path: Path):
+    """The first worker died after the failure, with its shard; the second one could read it."""
+    out = tmp_path / "out"
+    config = Config(
+        videos=str(videos), out=str(out), preset="tiny", geometry=Geometry(width=64, height=36, segment_s=2.0)
+    )
+    job = PrepareJob(config, Progress())
+    plan = job.plan()
+    bundle = next(bundle for bundle in plan if len(bundle.tasks) == 2)
+    for task in bundle.tasks:
+        append_failure(out / ".prepare" / "failures-dead.jsonl", failure_of(task, MediaError("damaged", "why")))
+    job.work(_Link(bundle))
+    job.finish({}, stopped=False)
+    job.close()
+    assert {name: failure.kind for (name, _), failure in failures_of(out).items()} == {"b.mp4": "duplicate"}
 
 
 def test_a_crash_says_which_of_the_bundle_it_was(videos: Path, tmp_path: Path):

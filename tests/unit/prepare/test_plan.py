@@ -133,6 +133,8 @@ def test_a_record_some_of_whose_clips_were_lost_does_not_count(tmp_path: Path):
     done.contents[record.content].labels.update(dict.fromkeys(record.moments, ""))
     done.take(record)
     assert list(done.records) == [(str(path), "10-20")]
+    done.take(_record(path, span="20-30", moments=[]))
+    assert list(done.records) == [(str(path), "10-20")], "of an earlier version, which did not say which clips"
 
 
 def test_only_the_state_that_gave_clips_is_done(tmp_path: Path):
