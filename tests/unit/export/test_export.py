@@ -203,7 +203,7 @@ def test_decoders_that_are_not_whole(how: str, model: Path, tmp_path: Path):
     weight = tensors.pop("decoder.0.weight")
     if how != "missing":
         tensors |= (
-            {"decoder.9.weight": weight, "decoder.0.weight": weight}
+            {"decoder.9.weight": weight.clone(), "decoder.0.weight": weight}
             if how == "unknown"
             else {"decoder.0.weight": weight[1:]}
         )
