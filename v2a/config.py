@@ -2,7 +2,9 @@
 
 import dataclasses
 import difflib
+import inspect
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any, TypeVar, get_type_hints
 
@@ -82,9 +84,28 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def describe(schema: type) -> str:
-    """One line per field, "key=default  (type)", for `--help`."""
-    config = OmegaConf.structured(schema)
-    return "\n".join(f"  {key}={OmegaConf.select(config, key)}  ({kind})" for key, kind in _leaves(schema))
+    """Two lines per field, "key=default  (type)" and what its dataclass's docstring says of it, for `--help`."""
+    config, meanings = OmegaConf.structured(schema), field_meanings(schema)
+    lines = []
+    for key, kind in _leaves(schema):
+        lines.append(f"  {key}={OmegaConf.select(config, key)}  ({kind})")
+        lines += textwrap.wrap(meanings.get(key, ""), 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
+
+
+def field_meanings(schema: Any, prefix: str = "") -> dict[str, str]:
+    """What the "Attributes:" part of the docstrings says of each field, by dotted name; fields it leaves out are not there."""
+    part = re.search(r"^Attributes:\n((?:    .*\n?|\n)+)", inspect.cleandoc(schema.__doc__ or ""), re.MULTILINE)
+    entries = re.findall(r"^    (\w[\w, ]*): (.*(?:\n {8,}.*)*)", part.group(1) if part else "", re.MULTILINE)
+    said = {name: " ".join(text.split()) for names, text in entries for name in names.split(", ")}
+    meanings: dict[str, str] = {}
+    kinds = get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(kinds[field.name]):
+            meanings |= field_meanings(kinds[field.name], f"{prefix}{field.name}.")
+        elif field.name in said:
+            meanings[prefix + field.name] = said[field.name]
+    return meanings
 
 
 def _literal(value: str) -> str:

@@ -1,5 +1,7 @@
 """No config field that no code reads: it would promise what nothing does."""
 
+import importlib
+import re
 import types
 from dataclasses import dataclass, field
 
@@ -8,6 +10,7 @@ import pytest
 from hpc.job import JobSpec
 from tests.house.fields import dataclasses_below, unread_fields
 from tests.house.source import Source, python_sources
+from v2a.config import describe, field_meanings
 from v2a.stages import load_config, stage_names
 
 
@@ -17,6 +20,29 @@ def test_every_setting_of_a_stage_is_read(stage: str):
     sources = list(python_sources("v2a"))
     assert schemas
     assert [fault for schema in schemas for fault in unread_fields(schema, sources)] == []
+
+
+def _commands() -> list[str]:
+    """Modules of v2a with a `Config` of settings."""
+    sources = [source for source in python_sources("v2a") if source.module.endswith(".config")]
+    return sorted(source.module for source in sources if "\nclass Config:" in source.text)
+
+
+@pytest.mark.parametrize("module", _commands())
+def test_every_setting_says_what_it_means(module: str):
+    """In the docstring of its dataclass, from where `--help` takes it."""
+    schema = importlib.import_module(module).Config
+    settings = [
+        line.partition("=")[0].strip() for line in describe(schema).splitlines() if re.match(r"  \w[\w.]*=", line)
+    ]
+    assert settings
+    assert sorted(set(settings) - field_meanings(schema).keys()) == []
+
+
+def test_the_help_of_prepare_names_choices_and_units():
+    shown = " ".join(describe(load_config("prepare", []).__class__).split())
+    for words in ('"none", "lz4" or "zstd"', '"stretch" (the paper), "crop" or "pad"', "dB of full scale"):
+        assert words in shown
 
 
 def test_every_field_of_a_job_is_read():

@@ -13,7 +13,13 @@ from v2a.stages import load_config, stage_names, stage_summary
 
 @dataclass
 class Optimizer:
-    """A group."""
+    """A group.
+
+    Attributes:
+        lr: of each step; a
+            second line: with a colon.
+        warmup_steps, unknown: until it is reached.
+    """
 
     lr: float = 0.1
     warmup_steps: int = 10
@@ -163,14 +169,16 @@ class Later:
     name: "str" = "x"
 
 
-def test_the_description_has_a_line_for_each_field():
+def test_the_description_has_a_line_for_each_field_and_what_its_docstring_says():
     assert describe(Config).splitlines() == [
         "  videos=clips  (str)",
         "  steps=100  (int)",
         "  shuffle=True  (bool)",
         "  gain=1.0  (float)",
         "  train.lr=0.1  (float)",
+        "      of each step; a second line: with a colon.",
         "  train.warmup_steps=10  (int)",
+        "      until it is reached.",
     ]
 
 

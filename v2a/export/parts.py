@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,6 @@ from typing import Any
 import torch
 
 from v2a.config import choose
-
-# Each module has `make_parts(stamp, weights) -> Parts`. A stage whose model can be exported is listed here, and nowhere else.
-_STAGES = {"vqvae": "v2a.vqvae.export"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,9 @@ class Parts:
     use: str
 
 
+_Maker = Callable[[Mapping[str, Any], Mapping[str, torch.Tensor]], Parts]
+
+
 def make_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Parts:
     """The parts of a run's model.
 
@@ -43,9 +42,11 @@ def make_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) ->
         v2a.config.ConfigError: the stage has no model to export.
         ValueError: the weights are not those of such a model, or are not finite.
     """
-    module = importlib.import_module(_STAGES[choose("stage with a model to export", stamp["stage"], _STAGES)])
-    make: Callable[[Mapping[str, Any], Mapping[str, torch.Tensor]], Parts] = module.make_parts
-    parts = make(stamp, weights)
+    # A stage whose model can be exported is listed here, and nowhere else. Late: its module takes `Parts` from this one.
+    from v2a.vqvae.export import vqvae_parts
+
+    makers: dict[str, _Maker] = {"vqvae": vqvae_parts}
+    parts = makers[choose("stage with a model to export", stamp["stage"], makers)](stamp, weights)
     spoiled = [name for name, tensor in parts.tensors.items() if not bool(torch.isfinite(tensor).all())]
     if spoiled:
         raise ValueError(f"its weights are not finite ({', '.join(spoiled[:3])}): the training went wrong")

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from v2a.geometry import Geometry
 from v2a.shards.errors import ShardError
-from v2a.shards.manifest import NAME, REBUILD, Manifest, clip_key, read_manifest, unique
+from v2a.shards.identity import clip_key
+from v2a.shards.manifest import NAME, REBUILD, Manifest, read_manifest, unique
 from v2a.shards.reader import Shard
 from v2a.shards.records import ClipRow
 from v2a.shards.splits import SPLITS, split_of

@@ -38,9 +38,9 @@ class Budget:
         """
         self._count()
         if self._spent > self._limits.seconds:
-            raise MediaError("too-slow", f"reading it took longer than {self._limits.seconds:g} s (limit seconds)")
+            raise MediaError("too-slow", f"reading it took longer than {self._limits.seconds:g} s (limit.minutes)")
         if self._stalled > self._limits.stall_s:
-            raise MediaError("too-slow", f"no new picture came for {self._limits.stall_s:g} s (limit stall_s)")
+            raise MediaError("too-slow", f"no new picture came for {self._limits.stall_s:g} s (limit.stall_s)")
 
     def left(self) -> float:
         """Seconds until `check` would raise if nothing happened; at least 0."""

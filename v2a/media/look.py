@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import av
 import av.container
 import av.error
+import av.logging
 import av.stream
 import av.video.stream
 
@@ -22,6 +25,7 @@ from v2a.media.reading import Facts, Limits, MediaError
 _HAS_PACKETS, _DEFAULT = 100_000_000, 5_000_000
 # Decoders of libavcodec that say so unless the stream says otherwise (measured: pictures of both readers are then equal).
 _CHROMA_LEFT = ("h264", "hevc", "mpeg4", "mpeg2video")
+_TOO_MANY_PIXELS = re.compile(r"Picture size (\d+)x(\d+) exceeds")
 _FIRST_FRAME_PACKETS = 200  # to find the first picture of a damaged file
 
 
@@ -70,7 +74,7 @@ def open_container(file: OpenFile, limits: Limits) -> av.container.InputContaine
             "not-allowed", "is of a kind that is not allowed: only containers that hold pictures are"
         ) from None
     except av.error.ExitError:
-        raise MediaError("too-slow", f"opening it took longer than {limits.stall_s:g} s (limit stall_s)") from None
+        raise MediaError("too-slow", f"opening it took longer than {limits.stall_s:g} s (limit.stall_s)") from None
     except (av.error.FFmpegError, OSError) as error:
         raise reasons.not_opened(file, getattr(error, "strerror", None) or str(error)) from None
 
@@ -92,10 +96,27 @@ def choose_streams(
     if video.codec_context is None:
         raise reasons.no_decoder("")
     width, height = video.codec_context.width, video.codec_context.height
+    if width * height == 0:
+        width, height = _withheld_size(container, limits)
     if width * height > limits.pixels:
         raise reasons.too_many_pixels(width, height, limits.pixels)
     audio = max(sounds, key=lambda s: _weight(s, s.codec_context.channels or 0)) if sounds else None
     return video, audio
+
+
+def _withheld_size(container: av.container.InputContainer, limits: Limits) -> tuple[int, int]:
+    """A picture's size that libav withholds because it is above the limit, from its own words; (0, 0) when it is not that."""
+    level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as said, suppress(av.error.FFmpegError):
+            av.open(container.name, options=input_options(limits.pixels), timeout=limits.stall_s).close()
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skip)
+    found = _TOO_MANY_PIXELS.search(" ".join(text for _, _, text in said))
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
 def describe(video: av.video.stream.VideoStream, audio: av.stream.Stream | None) -> Facts:

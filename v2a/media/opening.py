@@ -13,8 +13,8 @@ from v2a.media.reading import Limits, MediaError
 _REASONS = {
     errno.ENOENT: ("missing", "there is no such file, or it is a link that leads nowhere"),
     errno.ENOTDIR: ("missing", "there is no such file: a part of its path is not a folder"),
-    errno.EACCES: ("unreadable", "it may not be read by this user"),
-    errno.EPERM: ("unreadable", "it may not be read by this user"),
+    errno.EACCES: ("not-permitted", "it may not be read by this user"),
+    errno.EPERM: ("not-permitted", "it may not be read by this user"),
     errno.ELOOP: ("missing", "it is a link that leads in a circle"),
     errno.ENAMETOOLONG: ("missing", "its name is longer than the file system allows"),
 }
@@ -35,7 +35,9 @@ class OpenFile:
         """
         self._fd = _open(path)
         try:
-            self.bytes = _checked_size(os.fstat(self._fd), limits)
+            status = os.fstat(self._fd)
+            check_status(status, limits)
+            self.bytes = status.st_size
         except MediaError:
             self.close()
             raise
@@ -69,22 +71,20 @@ class OpenFile:
         self.close()
 
 
-def _open(path: str) -> int:
-    try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError as error:
-        number = error.errno or 0
-        known = _REASONS.get(number)
-        raise MediaError(*known) if known else MediaError("unreadable", f"cannot be opened: {error.strerror}") from None
-    except ValueError:  # a null byte
-        raise MediaError("missing", "there is no such file: its name holds a null byte") from None
-    with contextlib.suppress(OSError):  # advice only
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    return fd
+def unreadable(error: OSError | ValueError) -> MediaError:
+    """The reason for people why a file cannot be opened or read."""
+    if not isinstance(error, OSError):
+        return MediaError("missing", "there is no such file: its name holds a null byte")
+    known = _REASONS.get(error.errno or 0)
+    return MediaError(*known) if known else MediaError("unreadable", f"it cannot be read: {error.strerror}")
 
 
-def _checked_size(status: os.stat_result, limits: Limits) -> int:
+def check_status(status: os.stat_result, limits: Limits) -> None:
+    """See whether a file may be opened at all.
+
+    Raises:
+        MediaError: not a regular file, empty, or larger than `limits.file_bytes`.
+    """
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, a socket or a device"
         raise MediaError("not-a-file", f"is {what}; expected a regular file")
@@ -92,6 +92,16 @@ def _checked_size(status: os.stat_result, limits: Limits) -> int:
         raise MediaError("empty", "is empty (0 bytes)")
     if status.st_size > limits.file_bytes:
         raise MediaError(
-            "too-large", f"has {status.st_size} bytes; at most {limits.file_bytes} are allowed (limit file_bytes)"
+            "too-large", f"has {status.st_size} bytes; at most {limits.file_bytes} are allowed (limit.gigabytes)"
         )
-    return status.st_size
+
+
+def _open(path: str) -> int:
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        raise unreadable(error) from None
+    with contextlib.suppress(OSError):  # advice only
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    return fd

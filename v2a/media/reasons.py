@@ -69,7 +69,7 @@ def mostly_damaged(errors: int, frames: int) -> MediaError:
 def too_many_pixels(width: int, height: int, pixels: int) -> MediaError:
     """Larger than the limit."""
     return MediaError(
-        "too-large", f"its picture has {width}x{height} pixels; at most {pixels} in all are allowed (limit pixels)"
+        "too-large", f"its picture has {width}x{height} pixels; at most {pixels} in all are allowed (limit.megapixels)"
     )
 
 

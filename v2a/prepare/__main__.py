@@ -17,7 +17,8 @@ from pathlib import Path
 from v2a.config import ConfigError, build_config, describe
 from v2a.interrupt import StopSignals
 from v2a.prepare.config import Config
-from v2a.prepare.folder import Done, Folder, FolderBusy
+from v2a.prepare.done import Done
+from v2a.prepare.folder import Folder, FolderBusy
 from v2a.prepare.inputs import find_inputs
 from v2a.prepare.job import PrepareJob
 from v2a.prepare.plan import make_plan
@@ -77,15 +78,17 @@ def _dry_run(config: Config) -> int:
     inputs = find_inputs(config.videos)
     folder = Folder(Path(config.out))
     done, failures = (folder.done(), folder.failures()) if folder.path.is_dir() else (Done(), [])
-    plan = make_plan(inputs.videos, done, failures, config.retry_failures)
-    Progress(sys.stdout).begin(inputs, plan)
+    progress = Progress(sys.stdout)
+    plan = make_plan(inputs.videos, done, failures, config, progress.comparing)
+    progress.begin(inputs, plan)
     geometry = config.geometry
     size = geometry.frames * geometry.frame_bytes + 2 * geometry.samples
     print(f"clips of {geometry} (preset {config.preset}), {size / 1e6:.1f} MB each, would go to {config.out}")
-    for task in plan.tasks[:20]:
+    tasks = [task for bundle in plan.tasks for task in bundle.tasks]
+    for task in tasks[:20]:
         print(f"  {task.video.path!a} {task.video.span}")
-    if len(plan.tasks) > 20:
-        print(f"  … and {len(plan.tasks) - 20} more")
+    if len(tasks) > 20:
+        print(f"  … and {len(tasks) - 20} more")
     return 0
 
 

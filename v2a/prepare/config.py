@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from v2a.config import choose
 from v2a.geometry import Geometry
+from v2a.shards.compression import COMPRESSIONS
 
 READERS = ("auto", "ffmpeg", "pyav")
 FITS = ("stretch", "crop", "pad")
+_HIGHEST = 1_000_000  # of any limit: two years, a petabyte
 
 
 @dataclass
@@ -50,8 +52,8 @@ class Split:
     """Parts of the videos, not of the clips, that are held out.
 
     Attributes:
-        validation: part for validation.
-        test: part for the final test.
+        validation: part for validation, 0 to 1.
+        test: part for the final test, 0 to 1.
         group: a regular expression searched in the file's name: videos whose match is the same stay in one split
             ("cuts of one recording"); its first group counts when it has one. Empty: by content.
     """
@@ -62,7 +64,7 @@ class Split:
 
     def __post_init__(self) -> None:
         """Refuse parts that leave nothing to train on."""
-        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+        if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):  # not a number neither
             raise ValueError(
                 "expected split.validation and split.test of at least 0 and under 1 together, "
                 f"but got {self.validation:g} and {self.test:g}"
@@ -78,11 +80,11 @@ class Limit:
     """What one video may cost.
 
     Attributes:
-        minutes: of reading it.
-        stall_s: without any new frame, s.
-        gigabytes: size of its file.
-        megapixels: of its frames.
-        gap_s: a longer jump of its time stamps ends it there.
+        minutes: minutes that reading one video may take; what was read until then is kept.
+        stall_s: seconds that may pass without a new frame.
+        gigabytes: largest size of a video's file, 10^9 bytes.
+        megapixels: largest size of a frame, width times height in 10^6 pixels.
+        gap_s: seconds; a longer jump of its time stamps ends a video there.
     """
 
     minutes: float = 240.0
@@ -94,8 +96,10 @@ class Limit:
     def __post_init__(self) -> None:
         """Refuse limits that let nothing through."""
         for name in ("minutes", "stall_s", "gigabytes", "megapixels", "gap_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"expected limit.{name} above 0, but got {getattr(self, name):g}")
+            if not 0 < getattr(self, name) <= _HIGHEST:
+                raise ValueError(
+                    f"expected limit.{name} above 0 and at most {_HIGHEST}, but got {getattr(self, name):g}"
+                )
 
 
 @dataclass
@@ -111,7 +115,7 @@ class Config:
         fit: how another shape becomes the clip's: "stretch" (the paper), "crop" or "pad".
         threads: of each decoder.
         clips_per_shard: clips in one file.
-        compression: of the frames: see `python -m v2a.shards --help`.
+        compression: of the frames: "none", "lz4" or "zstd"; smaller files, slower loading (docs/shards.md).
         retry_failures: try again what failed before.
     """
 
@@ -144,6 +148,7 @@ class Config:
         choose("preset", self.preset, self.PRESETS)
         choose("reader", self.reader, READERS)
         choose("fit", self.fit, FITS)
+        choose("compression", self.compression, COMPRESSIONS)
         for name in ("threads", "clips_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, but got {name}={getattr(self, name)}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import faulthandler
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from v2a.prepare.failures import Failure, append_failure, read_failures
-from v2a.prepare.plan import VideoTask
+from v2a.prepare.bundle import VideoTask
+from v2a.prepare.failures import Failure, Key, append_failure, read_failures
 
 _CRASHES = "crashes.jsonl"
 _TRIES = 2
@@ -45,6 +46,16 @@ class AtWork:
     ) -> None:
         faulthandler.disable()
         self._file.close()
+
+
+def named_at_work(state: Path) -> set[Key]:
+    """The inputs that workers were at when they last wrote, those that are dead since included."""
+    names: set[Key] = set()
+    for path in state.glob("at-work-*.log"):
+        with suppress(OSError, ValueError):  # it is just being removed, or written
+            source, span, *_ = json.loads(path.read_bytes().partition(b"\n")[0])
+            names.add((source, span))
+    return names
 
 
 def collect_crashes(state: Path) -> list[Failure]:

@@ -8,51 +8,24 @@ import json
 import os
 import secrets
 import socket
-import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from v2a.config import ConfigError
+from v2a.prepare.done import Content, Done, read_done, read_held, write_held
 from v2a.prepare.failures import FILE, Failure, read_failures, write_failures
 from v2a.shards.folder import remove_unfinished, shard_paths
-from v2a.shards.reader import Shard
-from v2a.shards.records import VideoRecord
 
 _STATE = ".prepare"
+_HELD = "held.json"
 _STRAY_S = 20.0  # ranks of a run that was killed may take so long to end
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class FolderBusy(BlockingIOError):  # noqa: N818 - the name says what happened
     """Another prepare writes into the folder."""
-
-
-@dataclass
-class Done:
-    """What the whole shards of a folder hold.
-
-    Attributes:
-        videos: a record for each input that ended in clips, by (source, span).
-        clips: start of each clip in ms, by source and content.
-    """
-
-    videos: dict[tuple[str, str], VideoRecord] = field(default_factory=dict)
-    clips: dict[str, dict[str, set[int]]] = field(default_factory=dict)
-
-
-def _is_complete(record: VideoRecord, done: Done) -> bool:
-    begin, _, end = record.span.partition("-")
-    first, last = start_ms(float(begin or 0)), start_ms(float(end)) if end else sys.maxsize
-    starts = done.clips.get(record.source, {}).get(record.content, ())
-    return sum(first <= start < last for start in starts) >= record.clips
-
-
-def start_ms(start_s: float) -> int:
-    """A clip's moment within its video, as an exact number."""
-    return round(start_s * 1000)
 
 
 class Folder:
@@ -117,15 +90,11 @@ class Folder:
         Raises:
             v2a.shards.errors.ShardError: one is damaged.
         """
-        done = Done()
-        for path in shard_paths(self.path):
-            with Shard(path) as shard:
-                for row in shard.rows():
-                    done.clips.setdefault(row.source, {}).setdefault(row.content, set()).add(start_ms(row.start_s))
-                done.videos.update({(record.source, record.span): record for record in shard.videos()})
-        # A shard that was lost took clips with it whose video's record stands in another one.
-        done.videos = {key: record for key, record in done.videos.items() if _is_complete(record, done)}
-        return done
+        return read_done(self.path)
+
+    def tell_workers(self, done: Done, contents: set[str]) -> None:
+        """Put down what they must know of clips that are there already: of these contents, and of unfinished ones."""
+        write_held(self.state / _HELD, done, contents)
 
     def failures(self) -> list[Failure]:
         """All failures, also those of workers that were killed before they were put together."""
@@ -151,7 +120,12 @@ class WorkerPlace:
         state = path / _STATE
         self.failures = state / f"failures-{self.prefix}.jsonl"
         self.at_work = state / f"at-work-{self.prefix}.log"
+        self._held = state / _HELD
         self._lock = _lock(state / "workers.lock", fcntl.LOCK_SH, _STRAY_S)
+
+    def held(self) -> dict[str, Content]:
+        """What the process that leads told of clips that are there already, by content."""
+        return read_held(self._held)
 
     def __enter__(self) -> WorkerPlace:
         return self

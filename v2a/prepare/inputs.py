@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from v2a.config import ConfigError
+from v2a.prepare.times import US, microseconds, seconds_text
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -22,6 +23,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 _LIST_SUFFIXES = (".txt", ".lst", ".list")
 _COLUMNS = ("path", "start_s", "end_s", "label")
+_NULL = "\ud800"  # stands for a null byte within a CSV; no file decodes to it
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,32 @@ class Input:
 
     Attributes:
         path: absolute.
-        start_s: begin, seconds after the video's first frame.
-        end_s: end; None for the video's end.
+        start_us: begin, microseconds after the video's first frame.
+        end_us: end; None for the video's end.
         label: from a CSV, else "".
     """
 
     path: str
-    start_s: float = 0.0
-    end_s: float | None = None
+    start_us: int = 0
+    end_us: int | None = None
     label: str = ""
 
     @property
     def span(self) -> str:
-        """The part that was asked for, "" for all of it."""
-        if not self.start_s and self.end_s is None:
+        """The part that was asked for in seconds, exactly, "" for all of it. A name: it is compared, never read."""
+        if not self.start_us and self.end_us is None:
             return ""
-        return f"{self.start_s:g}-{'' if self.end_s is None else f'{self.end_s:g}'}"
+        return f"{seconds_text(self.start_us)}-{'' if self.end_us is None else seconds_text(self.end_us)}"
+
+    @property
+    def start_s(self) -> float:
+        """Begin, seconds."""
+        return self.start_us / US
+
+    @property
+    def end_s(self) -> float | None:
+        """End, seconds."""
+        return None if self.end_us is None else self.end_us / US
 
 
 @dataclass
@@ -54,8 +66,8 @@ class Inputs:
 
     Attributes:
         videos: each input once, in a fixed order.
-        refused: entries that name no readable input, each with a reason: (path or row, reason).
-        ignored: files of the folder that are not named like videos, by suffix; lines of a CSV whose column `keep` says no.
+        refused: entries that name no input of their own, each with a reason: (path or row, reason).
+        ignored: what is no input, by what it is: files of other kinds, hidden ones, lines whose column `keep` says no, repeats.
     """
 
     videos: list[Input] = field(default_factory=list)
@@ -72,15 +84,19 @@ def find_inputs(videos: str) -> Inputs:
     if not videos:
         raise ConfigError("expected a folder, a list or a CSV of videos, but got none; say videos=PATH")
     path = os.path.abspath(videos)
-    if os.path.isdir(path):
+    mode = _mode(videos, path)
+    if stat.S_ISDIR(mode):
         inputs = _folder(path)
         if not inputs.videos and not inputs.refused:
             raise ConfigError(
                 f"there is no video in {videos}: no file has a name that ends in .mp4, .mkv, .webm or the like"
             )
         return inputs
-    if not os.path.lexists(path):
-        raise ConfigError(f"there is no folder or file {videos}")
+    if not stat.S_ISREG(mode):  # whoever opens a named pipe may wait for ever
+        raise ConfigError(
+            f"expected videos= to name a folder or a regular file, but {videos} is a pipe, a socket or a device; "
+            "write the list to a file"
+        )
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".csv":
         inputs = _csv(path)
@@ -91,6 +107,17 @@ def find_inputs(videos: str) -> Inputs:
     if not inputs.videos and not inputs.refused:
         raise ConfigError(f"{videos} lists no video")
     return inputs
+
+
+def _mode(videos: str, path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except ValueError:
+        raise ConfigError(f"there is no folder or file {videos!r}: its name holds a null byte") from None
+    except OSError as error:
+        if os.path.lexists(path):
+            raise ConfigError(f"{videos} cannot be opened: {error.strerror}") from None
+        raise ConfigError(f"there is no folder or file {videos}") from None
 
 
 def _folder(top: str) -> Inputs:
@@ -108,8 +135,10 @@ def _folder(top: str) -> Inputs:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             suffix = os.path.splitext(name)[1].lower()
-            if name.startswith(".") or suffix not in VIDEO_SUFFIXES:  # "._x.mp4" is what macOS leaves beside x.mp4
-                inputs.ignored[suffix or "no suffix"] += 1
+            if name.startswith("."):  # "._x.mp4" is what macOS leaves beside x.mp4
+                inputs.ignored["hidden"] += 1
+            elif suffix not in VIDEO_SUFFIXES:
+                inputs.ignored[suffix or "without a suffix"] += 1
             else:
                 inputs.videos.append(Input(os.path.join(folder, name)))
     return inputs
@@ -124,18 +153,19 @@ def _is_text(path: str) -> bool:
 
 
 def _list(path: str) -> Inputs:
-    base = os.path.dirname(path)
+    lines = _Lines(path)
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-        lines = [line.rstrip("\r\n") for line in file]
-    return _without_repeats(
-        Inputs([Input(os.path.normpath(os.path.join(base, line))) for line in lines if line.strip()])
-    )
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                lines.take(number, {"path": line.rstrip("\r\n")})
+    return lines.inputs
 
 
 def _csv(path: str) -> Inputs:
-    inputs, base = Inputs(), os.path.dirname(path)
+    lines = _Lines(path)
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
+        # The csv module of Python 3.10 gives up a whole file for a null byte.
+        rows = csv.DictReader(line.replace("\0", _NULL) for line in file)
         columns = [name.strip() for name in rows.fieldnames or ()]
         if "path" not in columns:
             raise ConfigError(
@@ -145,13 +175,10 @@ def _csv(path: str) -> Inputs:
         rows.fieldnames = columns
         for row in _rows(rows, path):
             if (row.get("keep") or "").strip().lower() == "no":  # dropped in the review of youtube8m
-                inputs.ignored["dropped in review (keep=no)"] += 1
-                continue
-            try:
-                inputs.videos.append(_input(row, base))
-            except ValueError as error:
-                inputs.refused.append((f"{path}, line {rows.line_num}", str(error)))
-    return _without_repeats(inputs)
+                lines.inputs.ignored["dropped in review (keep=no)"] += 1
+            else:
+                lines.take(rows.line_num, row)
+    return lines.inputs
 
 
 def _rows(rows: csv.DictReader[str], path: str) -> Iterator[dict[str, str]]:
@@ -161,32 +188,41 @@ def _rows(rows: csv.DictReader[str], path: str) -> Iterator[dict[str, str]]:
         raise ConfigError(f"{path}, line {rows.line_num}: not a CSV: {error}") from None
 
 
+class _Lines:
+    """The inputs of a list, line by line. One that stands twice is one input, with its first label."""
+
+    def __init__(self, path: str) -> None:
+        self.inputs = Inputs()
+        self._path, self._base = path, os.path.dirname(path)
+        self._first: dict[tuple[str, int, int | None], tuple[int, str]] = {}
+
+    def take(self, number: int, row: dict[str, str]) -> None:
+        """An input, or a line that is refused."""
+        try:
+            video = _input(row, self._base)
+            line, label = self._first.setdefault((video.path, video.start_us, video.end_us), (number, video.label))
+            if label != video.label:
+                raise ValueError(
+                    f"it names the same part of the same file as line {line}, whose label {label!r} is kept"
+                )
+        except ValueError as error:
+            self.inputs.refused.append((f"{self._path}, line {number}", str(error)))
+            return
+        if line == number:
+            self.inputs.videos.append(video)
+        else:
+            self.inputs.ignored["repeated lines"] += 1
+
+
 def _input(row: dict[str, str], base: str) -> Input:
     path, start, end, label = ((row.get(name) or "") for name in _COLUMNS)
     if not path:
         raise ValueError("there is no path in this line")
-    start_s, end_s = _seconds("start_s", start), _seconds("end_s", end)
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise ValueError(f"expected end_s after start_s, but got start_s={start or '0'} and end_s={end}")
-    return Input(os.path.normpath(os.path.join(base, path)), start_s or 0.0, end_s, label)
-
-
-def _seconds(name: str, text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"expected {name} in seconds, 0 or more, but got {text!r}")
-    return value
-
-
-def _without_repeats(inputs: Inputs) -> Inputs:
-    """A line that stands twice is one input, with its first label."""
-    first: dict[tuple[str, str], Input] = {}
-    for video in inputs.videos:
-        first.setdefault((video.path, video.span), video)
-    inputs.videos = list(first.values())
-    return inputs
+    if "\0" in path or _NULL in path:
+        raise ValueError("the path in this line holds a null byte, which no file's name can")
+    start_us, end_us = microseconds("start_s", start) or 0, microseconds("end_s", end)
+    if end_us is not None and end_us <= start_us:
+        raise ValueError(
+            f"expected end_s after start_s (in whole microseconds), but got start_s={start or '0'} and end_s={end}"
+        )
+    return Input(os.path.normpath(os.path.join(base, path)), start_us, end_us, label)

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from v2a.config import ConfigError
+from v2a.prepare.bundle import Bundle
 from v2a.prepare.config import Config
-from v2a.prepare.crash import collect_crashes
-from v2a.prepare.failures import Failure, append_failure
+from v2a.prepare.crash import collect_crashes, named_at_work
+from v2a.prepare.failures import INPUT, Failure, Key, append_failure, of_other_commands
 from v2a.prepare.folder import Folder
 from v2a.prepare.inputs import Inputs, find_inputs
-from v2a.prepare.plan import Plan, VideoTask, make_plan
+from v2a.prepare.plan import Plan, make_plan
 from v2a.prepare.progress import Progress
 from v2a.prepare.work import work
 from v2a.shards.errors import DiskFull, ShardError
@@ -37,11 +38,12 @@ class PrepareJob:
         self._folder = Folder(Path(config.out))
         self._begun = time.monotonic()
         self._inputs, self._plan = Inputs(), Plan()
+        self._known: set[Key] = set()  # all inputs of this command
 
     def __reduce__(self) -> tuple[type[PrepareJob], tuple[Config]]:
         return PrepareJob, (self.config,)
 
-    def plan(self) -> Sequence[VideoTask]:
+    def plan(self) -> Sequence[Bundle]:
         """Find the inputs, see what is done, leave out copies.
 
         Raises:
@@ -60,11 +62,15 @@ class PrepareJob:
             done = folder.done()
         except ShardError as error:
             raise ConfigError(f"{error}. Move that file away and start again: its videos are prepared anew") from error
-        self._plan = make_plan(self._inputs.videos, done, before, self.config.retry_failures)
-        failures = before + self._plan.failures + [_refused(*entry) for entry in self._inputs.refused]
-        folder.write_failures([failure for failure in failures if failure.key not in done.videos])
-        self._progress.begin(self._inputs, self._plan)
-        return self._plan.tasks
+        plan = make_plan(self._inputs.videos, done, before, self.config, self._progress.comparing)
+        self._plan = plan
+        folder.tell_workers(done, plan.contents)
+        others = of_other_commands(before, {video.path for video in self._inputs.videos})
+        refused = [Failure(source, "", INPUT, reason) for source, reason in self._inputs.refused]
+        self._known = {*((video.path, video.span) for video in self._inputs.videos), *(f.key for f in refused)}
+        folder.write_failures([*others, *plan.failed, *plan.failures, *refused])
+        self._progress.begin(self._inputs, plan)
+        return plan.tasks
 
     def work(self, link: Link) -> None:
         """One worker."""
@@ -74,18 +80,29 @@ class PrepareJob:
         """Progress."""
         self._progress.show(done, total, counts)
 
-    def lost(self, task: VideoTask, reason: str) -> None:
-        """A video that ended its process twice is a failure."""
-        failure = Failure(task.video.path, task.video.span, "crash", reason, task.bytes, task.mtime_ns)
-        append_failure(self._folder.state / "failures-leader.jsonl", failure)
+    def lost(self, task: Bundle, reason: str) -> None:
+        """An input that ended its process twice is a failure; those that would have come after it are tried another time."""
+        named = named_at_work(self._folder.state)
+        for one in task.tasks:
+            failure = Failure(*one.key, "crash", reason, one.bytes, one.mtime_ns)
+            if len(task.tasks) > 1 and one.key not in named:
+                failure = Failure(
+                    *one.key, "not-reached", f"another input of the same content came before it: {reason}"
+                )
+            append_failure(self._folder.state / "failures-leader.jsonl", failure)
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
         """Put the failures together, write the manifest, say what came of it."""
-        done = self._folder.done().videos
-        failures = {failure.key: failure for failure in self._folder.failures() if failure.key not in done}
-        self._folder.write_failures(list(failures.values()))
+        done = self._folder.done()
+        latest = {failure.key: failure for failure in self._folder.failures()}
+        for task in (task for bundle in self._plan.tasks for task in bundle.tasks):
+            if done.has(task.key, task.bytes, task.mtime_ns):
+                latest.pop(task.key, None)  # a worker died after it had failed, and another one could read it
+        failures = list(latest.values())
+        self._folder.write_failures(failures)
+        failures = [failure for failure in failures if failure.key in self._known]
         manifest = self._manifest()
-        kinds = Counter(failure.kind for failure in failures.values())
+        kinds = Counter(failure.kind for failure in failures)
         self._progress.end(self._folder.path, manifest, kinds, stopped)
         return {
             "clips": manifest.total.clips,
@@ -106,10 +123,6 @@ class PrepareJob:
         split = self.config.split
         splits = Splits(validation=split.validation, test=split.test)
         return write_manifest(self._folder.path, self.config.geometry, self.config.identity(), splits)
-
-
-def _refused(source: str, reason: str) -> Failure:
-    return Failure(source, "", "input", reason)
 
 
 def _check_room(config: Config) -> None:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
+from v2a.media.opening import check_status, unreadable
 from v2a.media.reading import MediaError
-from v2a.prepare.content import content_hash, unreadable
-from v2a.prepare.failures import Failure
-from v2a.prepare.folder import Done
+from v2a.prepare.bundle import Bundle, Duplicate, VideoTask, bundled, failure_of
+from v2a.prepare.config import Config
+from v2a.prepare.content import content_hash
+from v2a.prepare.done import Done
+from v2a.prepare.failures import Failure, Key
+from v2a.prepare.group import group_of
 from v2a.prepare.inputs import Input
+from v2a.prepare.limits import limits_of
+from v2a.shards.records import VideoRecord
 
-
-@dataclass(frozen=True)
-class VideoTask:
-    """One input to be read.
-
-    Attributes:
-        video: the input.
-        bytes, mtime_ns: of its file when it was planned.
-        have: by content, starts in ms of its clips that whole shards hold already.
-    """
-
-    video: Input
-    bytes: int
-    mtime_ns: int
-    have: dict[str, set[int]] = field(default_factory=dict)
+Compared = Callable[[int, int], None]  # bytes read so far, and in all
 
 
 @dataclass
@@ -38,82 +30,154 @@ class Plan:
         tasks: largest files first, so that none of them is the last.
         failures: inputs that are known to give nothing without reading them.
         done: inputs that ended in clips before.
-        failed: inputs that failed before and have not changed since.
+        failed: what failed before and has not changed since.
     """
 
-    tasks: list[VideoTask] = field(default_factory=list)
+    tasks: list[Bundle] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    done: int = 0
-    failed: int = 0
+    done: set[Key] = field(default_factory=set)
+    failed: list[Failure] = field(default_factory=list)
+
+    @property
+    def contents(self) -> set[str]:
+        """Hashes of what is to be read, as far as they are known."""
+        return {bundle.content for bundle in self.tasks if bundle.content}
 
 
-def make_plan(videos: Iterable[Input], done: Done, failures: Iterable[Failure], retry_failures: bool) -> Plan:
+def make_plan(
+    videos: Iterable[Input], done: Done, failures: Iterable[Failure], config: Config, compared: Compared | None = None
+) -> Plan:
     """Compare the inputs with what the folder holds.
 
     A file is known by its path, size and time of change; one whose size equals another's is compared by content.
+
+    Args:
+        videos: in the order that says whose a clip is.
+        done: what the folder holds.
+        failures: earlier ones; of several of one input the last counts.
+        config: of the run.
+        compared: told how far the comparing is.
     """
     plan, candidates = Plan(), []
     before = {failure.key: failure for failure in failures}
     for video in videos:
         try:
-            status = os.stat(video.path)
-        except OSError as error:
-            reason = unreadable(error)
-            plan.failures.append(Failure(video.path, video.span, reason.kind, str(reason)))
+            status = _status(video.path, config)
+        except MediaError as error:
+            plan.failures.append(_unread(video, error))
             continue
-        record = done.videos.get((video.path, video.span))
-        failure = before.get((video.path, video.span))
-        if record is not None and (record.bytes, record.mtime_ns) == (status.st_size, status.st_mtime_ns):
-            plan.done += 1
-        elif failure is not None and _same(failure, status) and not retry_failures:
-            plan.failed += 1
+        task = VideoTask(video, status.st_size, status.st_mtime_ns)
+        failure = before.get(task.key)
+        if done.has(task.key, task.bytes, task.mtime_ns):
+            plan.done.add(task.key)
+        elif failure is not None and not config.retry_failures and _is_settled(failure, status, done):
+            plan.failed.append(failure)
         else:
-            have = done.clips.get(video.path, {})
-            candidates.append(VideoTask(video, status.st_size, status.st_mtime_ns, have))
-    _leave_out_copies(plan, candidates, done)
-    plan.tasks.sort(key=lambda task: (-task.bytes, task.video.path, task.video.span))
+            candidates.append(task)
+    _Copies(plan, done, config).sort(candidates, compared or (lambda read, total: None))
+    plan.tasks.sort(key=lambda bundle: (-bundle.tasks[0].bytes, bundle.tasks[0].key))
     return plan
 
 
-def _same(failure: Failure, status: os.stat_result) -> bool:
-    return (failure.bytes, failure.mtime_ns) == (status.st_size, status.st_mtime_ns)
+def _status(path: str, config: Config) -> os.stat_result:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(error) from None
+    check_status(status, limits_of(config.limit))
+    return status
 
 
-def _leave_out_copies(plan: Plan, candidates: list[VideoTask], done: Done) -> None:
-    """Only files of equal size are read for it."""
-    by_size: dict[tuple[int, str], list[VideoTask]] = defaultdict(list)
-    for task in candidates:
-        by_size[task.bytes, task.video.span].append(task)
-    recorded: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
-    for record in done.videos.values():
-        recorded[record.bytes, record.span].append((record.content, record.source))
-    for (size, span), tasks in by_size.items():
-        same_size = dict(recorded.get((size, span), []))
-        if len(tasks) == 1 and not same_size:
-            plan.tasks += tasks
-        else:
-            _compare(plan, tasks, same_size)
+def _unread(video: Input, error: MediaError) -> Failure:
+    """No size, no time: a glance at the file is all that it takes to try again."""
+    return Failure(video.path, video.span, error.kind, str(error))
 
 
-def _compare(plan: Plan, tasks: list[VideoTask], recorded: dict[str, str]) -> None:
-    taken: dict[str, str] = {}
-    for task in tasks:
-        source = task.video.path
-        try:
-            content = content_hash(source)
-        except MediaError as error:
-            plan.failures.append(failure_of(task, error))
-            continue
-        first = recorded.get(content) or taken.setdefault(content, source)
-        if content in recorded and (first == source or not os.path.exists(first)):
-            plan.done += 1  # touched, or moved: its clips are there
-        elif first == source:
-            plan.tasks.append(task)
-        else:
-            reason = MediaError("duplicate", f"it has the same content as {first}, which is taken")
-            plan.failures.append(failure_of(task, reason))
+def _is_settled(failure: Failure, status: os.stat_result, done: Done) -> bool:
+    return failure.is_of(status) and (failure.kind != "duplicate" or done.holds(failure))
 
 
-def failure_of(task: VideoTask, error: MediaError) -> Failure:
-    """A task's line in the list of failures."""
-    return Failure(task.video.path, task.video.span, error.kind, str(error), task.bytes, task.mtime_ns)
+class _Copies:
+    """Sorts the candidates by content: what is done under another name, what is a copy, what is to be read."""
+
+    def __init__(self, plan: Plan, done: Done, config: Config) -> None:
+        self._plan, self._done, self._config = plan, done, config
+        self._records: dict[tuple[str, str], list[VideoRecord]] = {}  # by content and span
+        for records in done.records.values():
+            for record in records:
+                self._records.setdefault((record.content, record.span), []).append(record)
+        self._moved: set[Key] = set()  # records whose file has got another name, which is taken for it
+
+    def sort(self, tasks: list[VideoTask], compared: Compared) -> None:
+        """Fill the plan."""
+        contents = self._contents(tasks, compared)
+        same: dict[tuple[str, str], list[VideoTask]] = {}
+        for task in tasks:
+            content = contents.get(task.video.path, "")
+            if isinstance(content, MediaError):
+                self._plan.failures.append(failure_of(task, content))
+            else:
+                # A file whose size no other one has is a content of its own.
+                same.setdefault((content, "" if content else task.video.path), []).append(task)
+        for (content, _), alike in same.items():
+            group = group_of(alike[0].video.path, self._config.split.group)
+            left = [task for task in alike if not self._is_known(task, content)]
+            self._plan.tasks += [Bundle(part, content, group) for part in bundled(left, self._config.geometry)]
+
+    def _contents(self, tasks: list[VideoTask], compared: Compared) -> dict[str, str | MediaError]:
+        """Content of each file whose size is also another's, by path, or why it cannot be had."""
+        states = {(r.source, r.bytes, r.mtime_ns): r.content for rs in self._done.records.values() for r in rs}
+        sizes = {size for _, size, _ in states}
+        paths: dict[int, set[str]] = {}
+        for task in tasks:
+            paths.setdefault(task.bytes, set()).add(task.video.path)
+        contents: dict[str, str | MediaError] = {}
+        unknown: dict[str, int] = {}
+        for task in tasks:
+            path = task.video.path
+            known = states.get((path, task.bytes, task.mtime_ns))
+            if known is not None:  # another span of it was read
+                contents[path] = known
+            elif task.bytes in sizes or len(paths[task.bytes]) > 1:
+                unknown[path] = task.bytes
+        total, read = sum(unknown.values()), 0
+        for path, size in unknown.items():
+            try:
+                contents[path] = content_hash(
+                    path, limits_of(self._config.limit), partial(_tell, compared, read, total)
+                )
+            except MediaError as error:
+                contents[path] = error
+            read += size
+        return contents
+
+    def _is_known(self, task: VideoTask, content: str) -> bool:
+        """Whether its clips are there already: its own, touched or moved since, or those of a copy."""
+        twins = self._records.get((content, task.video.span), []) if content else []
+        if any(twin.source == task.video.path for twin in twins):
+            self._plan.done.add(task.key)
+            return True
+        for twin in twins:
+            key = (twin.source, twin.span)
+            if key not in self._moved and not _is_there(twin):
+                self._moved.add(key)
+                self._plan.done.add(task.key)
+                return True
+        if twins:
+            reason = f"it has the same content as {twins[0].source}, which is taken"
+            error = Duplicate(reason, content, [(twins[0].source, twins[0].span)])
+            self._plan.failures.append(failure_of(task, error))
+        return bool(twins)
+
+
+def _tell(compared: Compared, before: int, total: int, read: int) -> bool:
+    compared(before + read, total)
+    return False
+
+
+def _is_there(record: VideoRecord) -> bool:
+    """Whether the file that a record is of has not gone, nor made room for another."""
+    try:
+        return os.stat(record.source).st_size == record.bytes
+    except (OSError, ValueError):
+        return False

@@ -31,6 +31,7 @@ class Progress:
         self._bar: tqdm[NoReturn] | None = None
         self._begun = time.monotonic()
         self._shown = 0.0
+        self._compared = time.monotonic()
         self._bytes = 0
 
     def say_cleaned(self, files: int) -> None:
@@ -38,17 +39,30 @@ class Progress:
         if files:
             self._say(f"removed {files} unfinished shards of a run that was killed; their videos are read again")
 
+    def comparing(self, read: int, total: int) -> None:
+        """Files of equal size are being read to know copies; bytes."""
+        now = time.monotonic()
+        if now - self._compared >= _LINE_S and read < total:
+            self._compared = now
+            self._say(f"comparing files of equal size: {read / 1e9:.1f} of {total / 1e9:.1f} GB")
+
     def begin(self, inputs: Inputs, plan: Plan) -> None:
         """What was found, and what is left to do."""
-        known = [f"{plan.done} done before" if plan.done else "", f"{plan.failed} failed before" if plan.failed else ""]
-        left_out = len(plan.failures) + len(inputs.refused)
-        known.append(f"{left_out} left out" if left_out else "")
-        parts = ", ".join(part for part in [*known, f"{len(plan.tasks)} to read"] if part)
+        copies = sum(bundle.copies for bundle in plan.tasks)
+        counts = {
+            "done before": len(plan.done),
+            "failed before": len(plan.failed),
+            "left out": len(plan.failures) + len(inputs.refused),
+            "with the content of another": copies,
+        }
+        known = [f"{count} {what}" for what, count in counts.items() if count]
+        parts = ", ".join([*known, f"{sum(len(bundle.tasks) for bundle in plan.tasks) - copies} to read"])
         self._say(f"{len(inputs.videos) + len(inputs.refused)} inputs: {parts}")
         if inputs.ignored:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in inputs.ignored.most_common(5))
             self._say(f"not looked at: {kinds}")
-        self._bytes = sum(task.bytes for task in plan.tasks)
+        self._bytes = sum(bundle.bytes for bundle in plan.tasks)
+        self._shown = 0.0
         self._begun = time.monotonic()
         if self._stream.isatty() and plan.tasks:
             self._bar = tqdm(

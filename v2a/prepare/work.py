@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,20 +10,24 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
+from v2a.media.opening import unreadable
 from v2a.media.readers import get_reader
-from v2a.media.reading import Facts, Fit, Limits, MediaError, Reader, Request, Segment
+from v2a.media.reading import Facts, Fit, MediaError, Reader, Request, Segment
+from v2a.prepare.bundle import Bundle, Duplicate, VideoTask, failure_of
 from v2a.prepare.config import Config
 from v2a.prepare.content import content_hash
 from v2a.prepare.crash import AtWork
-from v2a.prepare.failures import append_failure
-from v2a.prepare.folder import WorkerPlace, start_ms
+from v2a.prepare.done import Content, Owner
+from v2a.prepare.failures import Key, append_failure
+from v2a.prepare.folder import WorkerPlace
+from v2a.prepare.limits import limits_of
 from v2a.prepare.measure import level_db, motion
-from v2a.prepare.plan import VideoTask, failure_of
-from v2a.shards.records import Clip, ClipRow, VideoRecord
+from v2a.shards.identity import moment_of
+from v2a.shards.records import Clip, ClipRow, Moment, VideoRecord
 from v2a.shards.writer import ShardWriter
 from v2a.tasks import Link
 
-DEFAULT_READER = "pyav"
+_NAMED = 3  # owners in a sentence
 
 
 def work(config: Config, link: Link) -> None:
@@ -36,9 +40,8 @@ def work(config: Config, link: Link) -> None:
     out = Path(config.out)
     with WorkerPlace(out) as place, _writer(config, out, place) as writer, AtWork(place.at_work) as at_work:
         worker = _Worker(config, link, writer, place)
-        for task in chain([first], tasks):
-            at_work.begin(task)
-            worker.take(task)
+        for bundle in chain([first], tasks):
+            worker.take(bundle, at_work)
 
 
 def _writer(config: Config, out: Path, place: WorkerPlace) -> ShardWriter:
@@ -53,48 +56,64 @@ def _writer(config: Config, out: Path, place: WorkerPlace) -> ShardWriter:
 
 @dataclass
 class _Video:
-    """A video at work, and what became of its segments."""
+    """An input at work, and what became of its segments."""
 
     task: VideoTask
-    content: str
+    name: str  # of its content
+    group: str
+    content: Content  # what is held of it, by this worker as well
     facts: Facts = field(default_factory=Facts)
-    kept: int = 0
-    known: int = 0  # whole shards held them before
+    own: list[Moment] = field(default_factory=list)  # clips written now, or by a run that was killed
+    others: list[Owner] = field(default_factory=list)  # of the clips that other inputs have
     seconds: float = 0.0  # of picture in all of these
     dropped: Counter[str] = field(default_factory=Counter)
     ended_short: MediaError | None = None
-
-    @property
-    def clips(self) -> int:
-        return self.kept + self.known
 
 
 class _Worker:
     def __init__(self, config: Config, link: Link, writer: ShardWriter, place: WorkerPlace) -> None:
         self._config, self._link, self._writer, self._place = config, link, writer, place
-        self._reader: Reader = get_reader(DEFAULT_READER if config.reader == "auto" else config.reader)
-        limit = config.limit
-        self._limits = Limits(
-            seconds=limit.minutes * 60,
-            stall_s=limit.stall_s,
-            file_bytes=int(limit.gigabytes * 1e9),
-            pixels=int(limit.megapixels * 1e6),
-            gap_s=limit.gap_s,
-        )
+        self._reader: Reader = get_reader(config.reader)
+        self._limits = limits_of(config.limit)
+        self._held = place.held()
         self._shards = 0
 
-    def take(self, task: VideoTask) -> None:
-        """One video, to clips or to a line in the list of failures. Neither, when the link asked to stop in the middle."""
+    def take(self, bundle: Bundle, at_work: AtWork) -> None:
+        """Each input to clips or to a line in the list of failures. Neither, when the link asked to stop in the middle."""
+        settled: dict[tuple[str, str], Key] = {}  # by content and span
+        for task in bundle.tasks:
+            at_work.begin(task)
+            try:
+                name = self._name(bundle, task)
+                if self._link.should_stop():
+                    return
+                if first := settled.get((name, task.video.span)):
+                    raise Duplicate(f"it has the same content as {first[0]}, which is taken", name, [first])
+                video = self._video(bundle, task, name)
+                self._read(video)
+                if self._link.should_stop():
+                    return
+                self._settle(video)
+                settled[name, task.video.span] = task.key
+            except MediaError as error:
+                append_failure(self._place.failures, failure_of(task, error))
+                self._link.count({"failures": 1})
+            self._link.count({"videos": 1, "bytes": task.bytes})
+
+    def _name(self, bundle: Bundle, task: VideoTask) -> str:
+        """The content's hash; the plan's when the file is as it was then."""
         try:
-            video = _Video(task, content_hash(task.video.path))
-            self._read(video)
-            if self._link.should_stop():
-                return
-            self._settle(video)
-        except MediaError as error:
-            append_failure(self._place.failures, failure_of(task, error))
-            self._link.count({"failures": 1})
-        self._link.count({"videos": 1, "bytes": task.bytes})
+            status = os.stat(task.video.path)
+        except (OSError, ValueError) as error:
+            raise unreadable(error) from None
+        if bundle.content and (status.st_size, status.st_mtime_ns) == (task.bytes, task.mtime_ns):
+            return bundle.content
+        return content_hash(task.video.path, self._limits, lambda _: self._link.should_stop())
+
+    def _video(self, bundle: Bundle, task: VideoTask, name: str) -> _Video:
+        content = self._held.setdefault(name, Content())
+        content.group = content.group or bundle.group or name
+        return _Video(task, name, content.group, content)
 
     def _read(self, video: _Video) -> None:
         begun = time.monotonic()
@@ -120,8 +139,13 @@ class _Worker:
     def _sort(self, video: _Video, segment: Segment) -> None:
         """Keep a segment as a clip, or count why not."""
         seconds = segment.frames / self._config.geometry.fps
-        if start_ms(segment.start_s) in video.task.have.get(video.content, ()):
-            video.known += 1
+        moment = moment_of(segment.start_s, segment.frames)
+        if moment in video.content.labels:
+            owner = video.content.owners.get(moment)
+            if owner is None or owner.key == video.task.key:
+                video.own.append(moment)
+            else:
+                video.others.append(owner)
             video.seconds += seconds
             return
         row = self._row(video, segment)
@@ -132,17 +156,17 @@ class _Worker:
         if len(self._writer.finished) > self._shards:
             self._shards = len(self._writer.finished)
             self._link.durable()
-        video.kept += 1
+        video.content.labels[moment] = row.label
+        video.own.append(moment)
         video.seconds += seconds
         self._link.count({"clips": 1, "seconds": seconds})
 
     def _row(self, video: _Video, segment: Segment) -> ClipRow:
         samples = self._config.geometry.samples_until(segment.frames)
-        path = video.task.video.path
         return ClipRow(
-            source=path,
-            content=video.content,
-            group=group_of(path, self._config.split.group) or video.content,
+            source=video.task.video.path,
+            content=video.name,
+            group=video.group,
             label=video.task.video.label,
             segment=segment.index,
             start_s=segment.start_s,
@@ -167,28 +191,34 @@ class _Worker:
         return "still" if row.motion < keep.min_motion else ""
 
     def _settle(self, video: _Video) -> None:
-        """Write down what became of the video.
+        """Write down what became of the input.
 
         Raises:
-            MediaError: it gave no clip.
+            MediaError: it gave no clip of its own.
         """
-        if not video.clips:
+        if not video.own and video.others:
+            raise Duplicate(_whose(video.others), video.name, [owner.key for owner in video.others])
+        if not video.own:
             raise video.ended_short or MediaError("filtered", self._filtered(video))
         task, facts, early = video.task, video.facts, video.ended_short
         record = VideoRecord(
             source=task.video.path,
             bytes=task.bytes,
             mtime_ns=task.mtime_ns,
-            content=video.content,
+            content=video.name,
             span=task.video.span,
             seconds=facts.seconds,
-            clips=video.clips,
+            clips=len(video.own),
             dropped=dict(video.dropped),
             remainder_s=max(0.0, facts.seconds - video.seconds) if video.dropped["remainder"] else 0.0,
             facts=_for_people(facts),
             notes=[*facts.notes, *([f"it ends early: {early}"] if early else [])],
+            moments=video.own,
         )
+        if video.others:
+            record.notes.append(f"{len(video.others)} more of {_whose(video.others)}")
         self._writer.end_video(record)
+        video.content.claim(task.key, video.own)
 
     def _filtered(self, video: _Video) -> str:
         keep, segment_s = self._config.keep, self._config.geometry.segment_s
@@ -202,12 +232,14 @@ class _Worker:
         return "; ".join(reasons[name] for name in video.dropped) or "nothing of it could be read"
 
 
-def group_of(path: str, pattern: str) -> str:
-    """What the pattern finds in a file's name; "" when it finds nothing, or when there is none."""
-    match = re.search(pattern, Path(path).name) if pattern else None
-    if match is None:
-        return ""
-    return match.group(1) if match.re.groups and match.group(1) is not None else match.group(0)
+def _whose(owners: list[Owner]) -> str:
+    """In a sentence, for the reason and for notes."""
+    different = list(dict.fromkeys(owners))
+    names = " and ".join(f"{owner.source}{f', {owner.span} s' if owner.span else ''}" for owner in different[:_NAMED])
+    more = f" and {len(different) - _NAMED} more inputs" if len(different) > _NAMED else ""
+    labels = " and ".join(repr(label) for label in dict.fromkeys(owner.label for owner in different) if label)
+    kept = f"; the label {labels} is kept" if labels else ""
+    return f"its clips are those of {names}{more}{kept}"
 
 
 def _for_people(facts: Facts) -> dict[str, str | float]:

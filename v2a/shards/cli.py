@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "verify", "read every chunk and table; list what is damaged")
     show = _command(commands, "show", "a picture: frames over waveform and spectrogram")
     show.add_argument("clip", nargs="?", help="number of a clip, or SHARD:CLIP as verify names it (default: 0)")
-    show.add_argument("--random", type=_number, metavar="N", help="so many clips, drawn by --seed")
+    show.add_argument(
+        "--random", type=_number, metavar="N", help=f"so many clips, at most {_MOST_ROWS}, drawn by --seed"
+    )
     show.add_argument("--seed", type=int, default=0, help="of --random (default: 0)")
     show.add_argument("--all", action="store_true", help=f"all clips, at most {_MOST_ROWS}")
     show.add_argument("--out", type=Path, default=Path("clip.png"), help="the picture (default: clip.png)")
@@ -138,7 +140,9 @@ def _show(options: argparse.Namespace) -> int:
         reason = getattr(error, "strerror", None) or error
         _say(f"shards: {options.out} cannot be written as a picture: {reason}. Name one as clip.png", sys.stderr)
         return 1
-    _say(f"{options.out}: {len(clips)} of {len(places)} clips")
+    asked = len(places) if options.all else min(options.random or 1, len(places))
+    cut = f"; a picture has at most {_MOST_ROWS} rows" if len(clips) < asked else ""
+    _say(f"{options.out}: {len(clips)} of {len(places)} clips{cut}")
     return 0
 
 

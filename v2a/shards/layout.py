@@ -30,7 +30,6 @@ FORMAT = "v2a-clips"
 VERSION = 1
 SUFFIX = ".h5"
 UNFINISHED = ".h5.tmp"
-COMPRESSIONS = ("none", "lz4", "zstd")
 # Measured (docs/LOG.md, frames of a chunk).
 VIDEO_CHUNK_BYTES = 65_536
 AUDIO_CHUNK_BYTES = 16_384

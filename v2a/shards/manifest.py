@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from v2a.geometry import Geometry
 from v2a.shards.errors import ShardError, disk_error
 from v2a.shards.folder import shard_paths
+from v2a.shards.identity import clip_key
 from v2a.shards.layout import checksum
 from v2a.shards.reader import Shard
 from v2a.shards.records import ClipRow
@@ -157,18 +159,23 @@ def count_shards(folder: Path, geometry: Geometry, settings: Mapping[str, Any], 
     return manifest
 
 
-def clip_key(row: ClipRow) -> tuple[str, float]:
-    """What two clips of equal content have in common: the video's content, and where they begin in it."""
-    return row.content, row.start_s
-
-
 def unique(rows: Iterable[tuple[ClipRow, T]]) -> list[tuple[ClipRow, T]]:
-    """Rows, each with anything, in the order of their keys, without equal clips: one file under two names, a video begun twice.
+    """Rows, each with anything, in the order of their keys, without equal clips; all clips of a video in one group.
 
-    Of equal ones the first by group, label and source stays, so that neither names nor order of the shards matter.
+    Of equal ones the first by group, label and source stays, so that neither names nor order of the shards matter. Shards that
+    were put together by hand may have one video in two groups: the first by name then holds for all of it, or it would stand
+    in two splits.
     """
     ordered = sorted(rows, key=lambda item: (*clip_key(item[0]), item[0].group, item[0].label, item[0].source))
-    return [item for k, item in enumerate(ordered) if not k or clip_key(item[0]) != clip_key(ordered[k - 1][0])]
+    groups: dict[str, str] = {}
+    for row, _ in ordered:
+        groups[row.content] = min(row.group, groups.get(row.content, row.group))
+    kept: list[tuple[ClipRow, T]] = []
+    for row, thing in ordered:
+        if not kept or clip_key(row) != clip_key(kept[-1][0]):
+            group = groups[row.content]
+            kept.append((row if row.group == group else dataclasses.replace(row, group=group), thing))
+    return kept
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from v2a.geometry import Geometry
 from v2a.shards.chunks import ChunkReader
+from v2a.shards.compression import COMPRESSIONS
 from v2a.shards.errors import ShardError
-from v2a.shards.layout import COMPRESSIONS, FORMAT, VERSION, chunks_checksum, header, table_checksum
+from v2a.shards.layout import FORMAT, VERSION, chunks_checksum, header, table_checksum
 from v2a.shards.records import Clip, ClipRow, VideoRecord
 from v2a.shards.table import decode_table
 

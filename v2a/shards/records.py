@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+Moment = tuple[int, int]  # a clip within its video: begin in microseconds, real frames
+
 
 @dataclass(frozen=True)
 class ClipRow:
@@ -54,13 +56,14 @@ class VideoRecord:
         source: path as it was given.
         bytes, mtime_ns: of the file, to recognise it without reading it.
         content: hash of its bytes, hexadecimal.
-        span: the part that was asked for, "" for all of it, else "START-END" in seconds as the list of inputs gave them.
+        span: the part that was asked for, "" for all of it, else "START-END" in seconds. A name, to be compared only.
         seconds: length of the picture that was read.
-        clips: clips kept.
+        clips: clips kept, those of `moments`.
         dropped: clips left out by each filter's name.
         remainder_s: seconds at the end that made no clip.
         facts: codec, size and the like, for people.
         notes: damage that was survived.
+        moments: which clips those are. A clip is one record's; what another input had before is not listed.
     """
 
     source: str
@@ -74,3 +77,4 @@ class VideoRecord:
     remainder_s: float
     facts: dict[str, str | float]
     notes: list[str] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)

@@ -25,7 +25,10 @@ def decode_table(data: bytes) -> tuple[list[ClipRow], list[VideoRecord]]:
     """
     try:
         parts = json.loads(data)
-        return _records(ClipRow, parts["clips"]), _records(VideoRecord, parts["videos"])
+        videos = parts["videos"]
+        if "moments" in videos:  # JSON has lists only
+            videos["moments"] = [[tuple(moment) for moment in moments] for moments in videos["moments"]]
+        return _records(ClipRow, parts["clips"]), _records(VideoRecord, videos)
     except (KeyError, TypeError) as error:
         raise ValueError(f"the table lacks or has too many columns ({error})") from error
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from v2a.geometry import Geometry
 from v2a.shards.chunks import chunk_places
+from v2a.shards.compression import COMPRESSIONS
 from v2a.shards.errors import disk_error
 from v2a.shards.layout import (
-    COMPRESSIONS,
     SUFFIX,
     UNFINISHED,
     Chunks,

@@ -39,13 +39,18 @@ def make_parser(stage: str, doc: str) -> argparse.ArgumentParser:
     return top
 
 
+def validate_settings(stage: str, settings: Sequence[str]) -> Any:
+    """The stage's config of these "key=value" settings; "stage=NAME" may stand among them."""
+    return load_config(stage, [setting for setting in settings if setting != f"stage={stage}"])
+
+
 def run_command(
     stage: str, parser: argparse.ArgumentParser, plan: Callable[[Any], Sequence[str]], arguments: list[str] | None
 ) -> int:
     """Train in this process; 0 when finished, 1 with a sentence when it could not, 130 when it was stopped."""
     options = parser.parse_intermixed_args(arguments)
     try:
-        config = load_config(stage, [setting for setting in options.settings if setting != f"stage={stage}"])
+        config = validate_settings(stage, options.settings)
         for line in plan(config):
             print(line, flush=True)
         if options.dry_run:

@@ -34,8 +34,8 @@ again = model.decode(model.quantizer.codes_to_vectors(codes))  # [1, 3, T, H, W]
 """
 
 
-def make_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Parts:
-    """See `v2a.export.parts`.
+def vqvae_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Parts:
+    """The parts of a run's model; see `v2a.export.parts`.
 
     Raises:
         ValueError: settings or weights are not those of such a model, or its codebook never saw a batch.

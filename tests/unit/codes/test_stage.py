@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -209,24 +210,34 @@ def test_another_encoder(run: Path, data: Path, tmp_path: Path, capsys: pytest.C
     assert len(_files(tmp_path / "out")) == len(before) - 1
 
 
-def test_other_clips(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert _encode(run, data, tmp_path / "out") == 0
+def _change_a_pixel(data: Path) -> tuple[str, str]:
+    """One value of one pixel of the first shard; every table stays the same. The shard's checksum before and after."""
     path = shard_paths(data)[0]
     with Shard(path) as shard:
-        before = shard.checksum
-        clips = [shard.clip(number) for number in range(shard.clips)]
+        before, table = shard.checksum, shard.table_checksum
+        clips, records = [shard.clip(number) for number in range(shard.clips)], shard.videos()
     path.unlink()
-    clips[0].video[3, 2, 1, 0] ^= 1  # one value of one pixel; every table stays the same
+    clips[0].video[3, 2, 1, 0] ^= 1
     with ShardWriter(data, TINY, prefix="w0") as writer:
         for clip in clips:
             writer.add(clip)
-    with Shard(path) as shard:
-        now = shard.checksum
+        for record in records:
+            writer.end_video(record)
     write_manifest(data, TINY, {}, Splits())
+    with Shard(path) as shard:
+        assert shard.table_checksum == table
+        return before, shard.checksum
+
+
+def test_other_clips(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert _encode(run, data, tmp_path / "out") == 0
+    before, now = _change_a_pixel(data)
     said = _refusal(capsys, run, data, tmp_path / "out")
     assert before in said
     assert now in said
     assert "the clips are others now; move it away and run codes again" in said
+    with pytest.raises(ShardError, match=f"{before}, but clips-w0-00000.h5 has {now}"):
+        CodeDataset(tmp_path / "out", data)
 
 
 def test_codes_that_count_other_frames(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -252,8 +263,16 @@ def test_damage(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert _encode(run, data, out) == 0
     path = next(out.glob("*.h5"))
     content = path.read_bytes()
+    with CodeShard(path) as shard:
+        place = int(shard._reader.table[1, 0, 0])
     path.write_bytes(content[:-20])
     assert f"{path}: is cut off" in _refusal(capsys, run, data, out)
+    flipped = bytearray(content)
+    flipped[place] ^= 1
+    path.write_bytes(flipped)
+    said = _refusal(capsys, run, data, out)
+    assert f"{path}, clip 1: chunk 0 does not match its checksum" in said
+    assert "to encode" not in said, "it is seen before the work"
     path.unlink()
     assert _encode(run, data, out) == 0
     assert path.read_bytes() == content
@@ -282,21 +301,38 @@ def test_what_is_not_there(run: Path, data: Path, tmp_path: Path, capsys: pytest
     assert "did you mean model?" in capsys.readouterr().err
 
 
-def test_a_model_that_changes_during_the_work(run: Path, data: Path, tmp_path: Path):
+@dataclass
+class _Meddler:
+    """A link between whose plan and work something happens."""
+
+    job: CodesJob
+    happens: Callable[[], object]
+
+    def tasks(self) -> Iterator[object]:
+        tasks = self.job.plan()
+        self.happens()
+        yield from tasks
+
+    def durable(self) -> None: ...
+
+    def count(self, counts: object) -> None: ...
+
+    def should_stop(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("what", ["model", "clips"])
+def test_what_changes_during_the_work(what: str, run: Path, data: Path, tmp_path: Path):
     job = CodesJob(Config(model=str(run), data=str(data), out=str(tmp_path / "out")))
     before = load_vqvae(run, CPU).identity
-
-    class Link:
-        def tasks(self) -> Iterator[object]:
-            tasks = job.plan()
-            make_run(run, seed=8, step=20)  # it trains on
-            yield from tasks
-
-        def durable(self) -> None: ...
-
-    with pytest.raises(ValueError, match=f"changed during the work: its encoder was {before} and is"):
-        job.work(Link())  # type: ignore[arg-type]
-    assert _files(tmp_path / "out") == {}
+    if what == "model":
+        link = _Meddler(job, lambda: make_run(run, seed=8, step=20))  # it trains on
+        reason = f"changed during the work: its encoder was {before} and is"
+    else:
+        link, reason = _Meddler(job, lambda: _change_a_pixel(data)), "the clips are others now"
+    with pytest.raises(ValueError, match=reason):
+        job.work(link)  # type: ignore[arg-type]
+    assert "codes-w0-00000.h5" not in _files(tmp_path / "out")
 
 
 def test_strays_are_named(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

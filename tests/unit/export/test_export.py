@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.house.documents import broken_commands, broken_python
 from tests.house.source import CHECKOUT
@@ -181,8 +182,6 @@ def test_a_damaged_config(model: Path):
 
 def _rewrite(folder: Path, tmp_path: Path, tensors: dict[str, torch.Tensor] | None = None, **config: Any) -> Path:
     """The same model with something changed, and every checksum right."""
-    from safetensors.torch import load_file
-
     found = {name: value for name, value in read_config(folder).items() if name not in ("format", "version", "weights")}
     write_model(tmp_path / "other", {**found, **config}, tensors or load_file(folder / "model.safetensors"), "card")
     return tmp_path / "other"
@@ -194,6 +193,21 @@ def test_sound_files_that_do_not_fit_each_other(model: Path, tmp_path: Path):
     tensors = {n: t for n, t in other.model.state_dict().items() if not n.startswith("quantizer") or n.endswith(kept)}
     mine = load_vqvae(model, CPU).identity
     with pytest.raises(ModelError, match=f"its encoder is {mine}, but its weights are {other.identity}"):
+        load_vqvae(_rewrite(model, tmp_path, tensors), CPU)
+
+
+@pytest.mark.parametrize("how", ["missing", "unknown", "shape"])
+def test_decoders_that_are_not_whole(how: str, model: Path, tmp_path: Path):
+    """The identity does not cover the decoder."""
+    tensors = load_file(model / "model.safetensors")
+    weight = tensors.pop("decoder.0.weight")
+    if how != "missing":
+        tensors |= (
+            {"decoder.9.weight": weight.clone(), "decoder.0.weight": weight}
+            if how == "unknown"
+            else {"decoder.0.weight": weight[1:]}
+        )
+    with pytest.raises(ModelError, match=r"has weights that do not fit its settings .*decoder\.[09]\.weight"):
         load_vqvae(_rewrite(model, tmp_path, tensors), CPU)
 
 
@@ -290,8 +304,10 @@ def test_a_killed_export_leaves_no_model_and_the_next_one_cleans_up(run: Path, t
     killed = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, check=False)
     assert killed.returncode == -9
     assert sorted(os.listdir(tmp_path)) == [".model.unfinished", "run"]
+    (tmp_path / ".model.unfinished/.half").write_text("x")
     assert main([str(run), "--out", str(tmp_path / "model")]) == 0
     assert sorted(os.listdir(tmp_path)) == ["model", "run"]
+    assert len(os.listdir(tmp_path / "model")) == 3
     assert load_vqvae(tmp_path / "model", CPU).identity == load_vqvae(run, CPU).identity
 
 

@@ -201,11 +201,21 @@ def test_the_options_alone_visit_no_address(visits: tuple[int, list[str]]):
 def test_limits_of_size_hold(reader: str):
     small = read(reader, make(PLAIN), limits=Limits(file_bytes=1000))
     assert small.error is not None
-    assert (small.error.kind, "limit file_bytes" in str(small.error)) == ("too-large", True)
+    assert (small.error.kind, "limit.gigabytes" in str(small.error)) == ("too-large", True)
     pixels = read(reader, make(PLAIN), limits=Limits(pixels=160 * 90 - 1))
     assert pixels.error is not None
     assert pixels.error.kind == "too-large"
     assert len(read(reader, make(PLAIN), limits=Limits(pixels=160 * 90)).segments) == 5
+
+
+@both
+def test_a_picture_whose_size_the_decoder_withholds_is_too_large(reader: str, tmp_path: Path):
+    """libav says nothing but "invalid data" of it, and that its size is 0x0."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:d=1:r=2", "-c:v", "ffv1", tmp_path / "large.mkv")
+    error = read(reader, tmp_path / "large.mkv", limits=Limits(pixels=20_000)).error
+    assert error is not None
+    assert error.kind == "too-large"
+    assert str(error) == "its picture has 640x480 pixels; at most 20000 in all are allowed (limit.megapixels)"
 
 
 @both
@@ -225,12 +235,12 @@ def test_the_limit_of_pixels_holds_in_mid_stream(reader: str, tmp_path: Path):
 
 
 @both
-@pytest.mark.parametrize("limit", ["seconds", "stall_s"])
-def test_limits_of_time_hold(limit: str, reader: str):
+@pytest.mark.parametrize(("limit", "setting"), [("seconds", "limit.minutes"), ("stall_s", "limit.stall_s")])
+def test_limits_of_time_hold(limit: str, setting: str, reader: str):
     found = read(reader, make(PLAIN), limits=Limits(**{limit: 0.0}))
     assert found.error is not None
     assert found.error.kind == "too-slow"
-    assert limit in str(found.error)
+    assert setting in str(found.error)
 
 
 @both

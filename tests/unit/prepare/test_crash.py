@@ -22,10 +22,10 @@ import ctypes, os, signal, sys
 from pathlib import Path
 from v2a.prepare.crash import AtWork
 from v2a.prepare.inputs import Input
-from v2a.prepare.plan import VideoTask
+from v2a.prepare.bundle import VideoTask
 with AtWork(Path(sys.argv[1])) as at_work:
     at_work.begin(VideoTask(Input("/earlier.mp4"), 1, 1))
-    at_work.begin(VideoTask(Input(os.fsdecode(b"/bad\\xe9\\n.mp4"), 1.0, 2.0), 12, 34))
+    at_work.begin(VideoTask(Input(os.fsdecode(b"/bad\\xe9\\n.mp4"), 1_000_000, 2_000_000), 12, 34))
     {end}
 """
 _SEGFAULT, _ABORT, _KILL = "ctypes.string_at(0)", "os.abort()", "os.kill(os.getpid(), signal.SIGKILL)"
@@ -71,8 +71,9 @@ def test_a_worker_killed_before_its_first_word_leaves_nothing_to_read(tmp_path: 
 def test_a_task_that_is_lost_is_a_line_of_the_failures(tmp_path: Path):
     video = write_video(tmp_path / "videos" / "a.mp4", 2.0)
     job = PrepareJob(Config(videos=str(video), out=str(tmp_path / "out")), Progress())
-    [task] = job.plan()
-    job.lost(task, "it ended the process that read it 2 times: signal SIGSEGV")
+    [bundle] = job.plan()
+    [task] = bundle.tasks
+    job.lost(bundle, "it ended the process that read it 2 times: signal SIGSEGV")
     result = job.finish({}, stopped=False)
     job.close()
     assert result["failures"] == 1

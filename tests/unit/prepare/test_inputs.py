@@ -20,7 +20,7 @@ def test_a_folder_gives_all_that_is_named_like_a_video(tmp_path: Path):
     _touch(tmp_path / "a" / "._b.mp4", tmp_path / ".cache" / "c.mp4")
     found = find_inputs(str(tmp_path))
     assert found.videos == [Input(str(tmp_path / "b.mp4")), Input(str(tmp_path / "a" / "deep" / "A.MKV"))]
-    assert dict(found.ignored) == {".txt": 1, "no suffix": 1, ".mp4": 1}
+    assert dict(found.ignored) == {".txt": 1, "without a suffix": 1, "hidden": 1}
 
 
 def test_names_of_any_bytes_are_found(tmp_path: Path):
@@ -76,10 +76,10 @@ def test_columns_may_be_fewer_and_in_another_order(tmp_path: Path):
     ("row", "reason"),
     [
         (",1,2,x", "there is no path"),
-        ("a.mp4,one,2,x", "expected start_s in seconds, 0 or more, but got 'one'"),
-        ("a.mp4,-1,2,x", "expected start_s in seconds, 0 or more, but got '-1'"),
+        ("a.mp4,one,2,x", "expected start_s in seconds, from 0 to 1000000000, but got 'one'"),
+        ("a.mp4,-1,2,x", "expected start_s in seconds, from 0 to 1000000000, but got '-1'"),
         ("a.mp4,nan,2,x", "expected start_s in seconds"),
-        ("a.mp4,5,5,x", "expected end_s after start_s, but got start_s=5 and end_s=5"),
+        ("a.mp4,5,5,x", "expected end_s after start_s (in whole microseconds), but got start_s=5 and end_s=5"),
         ("a.mp4,0,inf,x", "expected end_s in seconds"),
     ],
 )
@@ -117,3 +117,57 @@ def test_nothing_to_prepare_is_a_sentence(tmp_path: Path, name: str, content: by
     target = str(tmp_path / name.split("/", maxsplit=1)[0]) if name else ""
     with pytest.raises(ConfigError, match=message):
         find_inputs(target)
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.csv", "noname", "video.mp4"])
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match=r"expected videos= to name a folder or a regular file, but .* is a pipe"):
+        find_inputs(str(tmp_path / name))
+
+
+def test_what_leads_nowhere_is_a_sentence(tmp_path: Path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match=r"link\.txt cannot be opened: No such file"):
+        find_inputs(str(tmp_path / "link.txt"))
+    with pytest.raises(ConfigError, match="holds a null byte"):
+        find_inputs("a\0b")
+
+
+def test_the_same_part_twice_is_one_input_and_another_label_is_said(tmp_path: Path):
+    """However its times are written."""
+    (tmp_path / "list.csv").write_text("path,start_s,end_s,label\na.mp4,1,2,x\na.mp4,1.0,2.000,x\n./a.mp4,1e0,2,y\n")
+    found = find_inputs(str(tmp_path / "list.csv"))
+    assert [video.span for video in found.videos] == ["1-2"]
+    assert found.ignored == {"repeated lines": 1}
+    [(where, why)] = found.refused
+    assert where.endswith("list.csv, line 4")
+    assert why == "it names the same part of the same file as line 2, whose label 'x' is kept"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        ("1234.561", "1240.561", "1234.561-1240.561"),
+        ("0.00001", "4", "0.00001-4"),
+        ("1e6", "1000004", "1000000-1000004"),
+        ("0", "", ""),
+        ("0.0000001", "", ""),
+        ("0.1", "", "0.1-"),
+        ("999999999.999999", "1e9", "999999999.999999-1000000000"),
+        ("0", "100", "0-100"),
+    ],
+)
+def test_spans_are_exact_to_the_microsecond(tmp_path: Path, start: str, end: str, span: str):
+    (tmp_path / "list.csv").write_text(f"path,start_s,end_s\na.mp4,{start},{end}\n")
+    [video] = find_inputs(str(tmp_path / "list.csv")).videos
+    assert video.span == span
+    assert video.start_s == pytest.approx(float(start), abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["1e10", "1e999999999", "0x10", "--1", "1,5"])
+def test_other_numbers_are_refused(tmp_path: Path, text: str):
+    (tmp_path / "list.csv").write_text(f'path,start_s\na.mp4,"{text}"\n')
+    [(_, why)] = find_inputs(str(tmp_path / "list.csv")).refused
+    assert "expected start_s in seconds, from 0 to 1000000000" in why

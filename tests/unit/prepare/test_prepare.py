@@ -202,14 +202,21 @@ def test_a_lost_shard_is_made_again(many: Path, tmp_path: Path):
     assert len(moments(out)) == len(complete), "a clip twice"
 
 
+def test_hidden_files_are_said_to_be_hidden(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (videos / "._a.mp4").write_text("what macOS leaves")
+    (videos / "notes.txt").touch()
+    assert main(["--dry-run", f"videos={videos}", f"out={tmp_path / 'clips'}", *TINY]) == 0
+    assert "not looked at: 1 hidden, 1 .txt" in capsys.readouterr().out
+
+
 def test_dry_run_writes_nothing(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "clips"
     assert main(["--dry-run", f"videos={videos}", f"out={out}", *TINY]) == 0
-    assert "5 to read" in capsys.readouterr().out
+    assert "6 inputs: 1 left out, 1 with the content of another, 4 to read" in capsys.readouterr().out
     assert not out.exists()
     run(videos, out)
     assert main(["--dry-run", f"videos={videos}", f"out={out}", *TINY]) == 0
-    assert "3 done before, 3 failed before, 0 to read" in capsys.readouterr().out
+    assert "3 done before, 2 failed before, 1 left out, 0 to read" in capsys.readouterr().out
 
 
 def test_processes_and_readers_give_the_same_set(videos: Path, tmp_path: Path):
@@ -229,16 +236,27 @@ def test_processes_and_readers_give_the_same_set(videos: Path, tmp_path: Path):
         (["videos=.", "geometry.segment_s=0.33"], "expected a whole number of frames in a segment"),
         (["videos=.", "split.validation=0.6", "split.test=0.4"], "under 1 together"),
         (["videos=.", "split.group=("], "expected a regular expression in split.group"),
+        (["videos=.", "split.validation=nan"], "under 1 together, but got nan and 0.1"),
+        (["videos=.", "split.test=nan"], "under 1 together, but got 0.1 and nan"),
+        (["videos=.", "limit.gigabytes=inf"], "expected limit.gigabytes above 0 and at most 1000000, but got inf"),
+        (["videos=.", "limit.megapixels=inf"], "expected limit.megapixels above 0 and at most 1000000, but got inf"),
+        (["videos=.", "limit.minutes=nan"], "expected limit.minutes above 0"),
+        (["videos=.", "keep.min_level_db=nan"], "expected keep.min_level_db"),
+        (["videos=.", "geometry.segment_s=nan"], "segment"),
+        (["videos=.", "geometry.segment_s=inf"], "segment"),
+        (["videos=.", "compression=gzip"], "there is no compression 'gzip'; there are: lz4, none, zstd"),
         (["videos=.", "video=x"], "did you mean videos"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(
     settings: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    assert main([*settings, f"out={tmp_path / 'out'}"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("prepare: ")
-    assert message in said
+    for more in ([], ["--dry-run"]):
+        assert main([*more, *settings, f"out={tmp_path / 'out'}"]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("prepare: ")
+        assert message in said
+        assert not (tmp_path / "out").exists()
 
 
 def _start(videos: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:

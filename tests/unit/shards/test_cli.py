@@ -29,6 +29,18 @@ def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert info["notes"] == [f"{SOURCE}: {LABEL}"] * 4
 
 
+def test_a_picture_of_fewer_clips_than_asked_for_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("v2a.shards.cli._MOST_ROWS", 3)
+    make_dataset(tmp_path, 6)
+    for asked, clips, said in ((["--random", "500"], 3, True), (["--all"], 3, True), (["--random", "3"], 3, False)):
+        assert main(["show", str(tmp_path), *asked, "--out", str(tmp_path / "clip.png")]) == 0
+        printed = capsys.readouterr().out
+        assert f"{clips} of 6 clips" in printed
+        assert ("a picture has at most 3 rows" in printed) is said
+
+
 def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     make_dataset(tmp_path, 12)
     assert main(["verify", str(tmp_path)]) == 0

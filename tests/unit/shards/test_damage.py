@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.unit.shards.making import TINY, make_clip, make_dataset, make_record
+from v2a.shards.compression import COMPRESSIONS
 from v2a.shards.errors import ShardError
-from v2a.shards.layout import COMPRESSIONS
 from v2a.shards.reader import Shard
 from v2a.shards.verify import verify
 from v2a.shards.writer import ShardWriter

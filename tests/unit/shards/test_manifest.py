@@ -43,6 +43,25 @@ def test_equal_clips_count_once(tmp_path: Path):
     assert sum(entry.clips for entry in manifest.shards) == 10
 
 
+def test_clips_that_begin_together_and_differ_in_length_are_two(tmp_path: Path):
+    tmp_path.mkdir(exist_ok=True)
+    with ShardWriter(tmp_path, TINY, prefix="w") as writer:
+        for frames, start_s in ((6, 0.0), (12, 0.0), (12, 0.0), (12, 1e-7), (12, 2e-6)):
+            writer.add(make_clip(0, frames=frames, start_s=start_s, label=str(frames)))
+    assert write_manifest(tmp_path, TINY, {}, Splits()).total.clips == 3
+
+
+def test_one_content_is_in_one_split_whatever_its_groups(tmp_path: Path):
+    """Shards of two folders, put together by hand."""
+    with ShardWriter(tmp_path, TINY, prefix="w") as writer:
+        for number in range(40):
+            writer.add(make_clip(number, content="same", group=f"g{number:02}", start_s=float(number)))
+    manifest = write_manifest(tmp_path, TINY, {}, Splits(0.3, 0.3))
+    assert {name: counts.clips for name, counts in manifest.by_split.items() if counts.clips} == {
+        split_of("g00", Splits(0.3, 0.3)): 40
+    }
+
+
 def test_an_empty_split_is_said(tmp_path: Path):
     make_dataset(tmp_path, 3)
     warnings = read_manifest(tmp_path).warnings

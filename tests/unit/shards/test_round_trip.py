@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.shards.making import ODD, TINY, make_clip, make_record, same
 from v2a.geometry import Geometry
+from v2a.shards.compression import COMPRESSIONS
 from v2a.shards.folder import read_rows, read_videos, remove_unfinished, shard_paths
-from v2a.shards.layout import COMPRESSIONS
 from v2a.shards.reader import Shard
 from v2a.shards.writer import ShardWriter
 
