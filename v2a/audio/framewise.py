@@ -97,8 +97,9 @@ class Framewise(nn.Module):
         best = logits.argmax(dim=1, keepdim=True)
         places = torch.arange(logits.shape[1], device=logits.device)[:, None]
         near = torch.where((places - best).abs() <= 3, logits, torch.full_like(logits, -1e4)).softmax(dim=1)
-        found: torch.Tensor = (near * self.pitches.candidates.log()[:, None]).sum(1)
-        return torch.nn.functional.avg_pool1d(found[:, None], 9, 1, 4, count_include_pad=False)[:, 0].exp()
+        found = (near * self.pitches.candidates.log()[:, None]).sum(1, keepdim=True)
+        hertz: torch.Tensor = nn.functional.avg_pool1d(found, 9, 1, 4, count_include_pad=False)[:, 0].exp()
+        return hertz
 
     def sound(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Float samples of full scale 1, [B, t * samples]. Silence stays silence: what is under -70 dB is not played."""

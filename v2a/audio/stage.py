@@ -38,7 +38,9 @@ def run(config: Config, context: Context) -> dict[str, float]:
     _check(config, clips)
     grid = _grid(encoder)
     stamp_run(context.out, "audio", config, encoder.geometry, comm)
-    decoder = make_decoder(config.decoder, config.weights, grid, encoder.model.quantizer.codebook, config.train.seed)
+    decoder = make_decoder(
+        config.decoder, config.weights, grid, encoder.model.quantizer.codebook.data, config.train.seed
+    )
     task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
     feed = ClipFeed(
         clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
@@ -48,7 +50,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     if not metrics["stopped"]:
         wanted = {"step": config.train.steps, "clips": test.identity}
         precision = Precision(config.train.precision, device)
-        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm, precision)
+        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm=comm, precision=precision)
     return metrics
 
 
@@ -58,7 +60,9 @@ def plan(config: Config) -> list[str]:
     clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
     _check(config, clips)
     grid = _grid(encoder)
-    decoder = make_decoder(config.decoder, config.weights, grid, encoder.model.quantizer.codebook, config.train.seed)
+    decoder = make_decoder(
+        config.decoder, config.weights, grid, encoder.model.quantizer.codebook.data, config.train.seed
+    )
     weights = sum(p.numel() for p in decoder.parameters())
     return [
         f"codes of encoder {encoder.identity}: {len(clips)} clips with sound to train on, {len(held_out)} for validation, "

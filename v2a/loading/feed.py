@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from v2a.comm import Comm
+from v2a.loading.codes import CodeDataset
 from v2a.loading.dataset import ClipDataset
 from v2a.loading.loader import make_loader
 from v2a.loading.order import OrderedBatches, ShuffledBatches
@@ -26,7 +27,7 @@ class ClipFeed:
     """
 
     def __init__(  # noqa: PLR0913 - settings by name
-        self, clips: ClipDataset, held_out: ClipDataset | None, *, batch: int, comm: Comm, seed: int, workers: int = 0,
+        self, clips: ClipDataset | CodeDataset, held_out: ClipDataset | CodeDataset | None, *, batch: int, comm: Comm, seed: int, workers: int = 0,
         pin_memory: bool = False, held_out_batch: int = 1,
     ) -> None:  # fmt: skip
         self.clips = batch
@@ -62,6 +63,6 @@ class ClipFeed:
         self._order.load_state_dict(state)
 
 
-def in_order(dataset: ClipDataset, batch: int, comm: Comm) -> Iterable[Any]:
+def in_order(dataset: ClipDataset | CodeDataset, batch: int, comm: Comm) -> Iterable[Any]:
     """This rank's part of a dataset, each clip once."""
     return make_loader(dataset, OrderedBatches(len(dataset), batch=batch, rank=comm.rank, world=comm.size))

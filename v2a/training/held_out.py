@@ -17,7 +17,7 @@ from v2a.training.validate import validate
 
 
 def measure_test(  # noqa: PLR0913 - all of them belong to one measurement
-    out: Path, wanted: dict[str, object], task: Task, batches: Iterable[Batch], comm: Comm, precision: Precision
+    out: Path, wanted: dict[str, object], task: Task, batches: Iterable[Batch], *, comm: Comm, precision: Precision
 ) -> dict[str, float]:
     """Means over the test split, as "test/…"; kept in `test.json`, and taken from there the next time.
 

@@ -12,8 +12,8 @@ from v2a.loading.dataset import ClipDataset
 from v2a.loading.feed import ClipFeed, in_order
 from v2a.models.make import make_vqvae
 from v2a.stages import Context
-from v2a.training.loop import train
 from v2a.training.held_out import measure_test
+from v2a.training.loop import train
 from v2a.training.precision import Precision, pick_device, reading_processes
 from v2a.training.stamp import stamp_run
 from v2a.vqvae.config import Config
@@ -44,7 +44,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     if not metrics["stopped"]:
         wanted = {"step": config.train.steps, "clips": test.identity}
         precision = Precision(config.train.precision, device)
-        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm, precision)
+        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm=comm, precision=precision)
     return metrics
 
 
