@@ -19,13 +19,13 @@ class FullyConnected(nn.Module):
     Args:
         settings: width and normalisation.
         grid: of a segment; this decoder takes no other length.
-        codebook: [K, D].
+        codebooks: [G, K, D].
     """
 
-    def __init__(self, settings: Decoder, grid: Grid, codebook: torch.Tensor) -> None:
+    def __init__(self, settings: Decoder, grid: Grid, codebooks: torch.Tensor) -> None:
         super().__init__()
         self.grid, self._gain = grid, settings.gain
-        self.vectors = CodeVectors(codebook)
+        self.vectors = CodeVectors(codebooks)
         numbers = grid.steps * grid.rows * grid.columns * self.vectors.dim
         self.layers = nn.Sequential(
             nn.Linear(numbers, settings.hidden),

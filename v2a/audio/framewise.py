@@ -20,7 +20,6 @@ from v2a.audio.pitch import Pitch
 from v2a.audio.synthesis import synthesise
 from v2a.audio.vectors import CodeVectors
 
-_EMBEDDED = 16  # numbers of a code that this decoder learns for itself
 _WINDOW_S = 0.032
 _POOLED = (5, 8)  # places in the picture that are told apart
 
@@ -46,24 +45,20 @@ class Framewise(nn.Module):
         settings: sizes.
         weights: of the loss.
         grid: of a segment; codes may have any number of steps.
-        codebook: [K, D].
+        codebooks: [G, K, D].
     """
 
-    def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebook: torch.Tensor) -> None:
+    def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebooks: torch.Tensor) -> None:
         super().__init__()
         self.grid, self._weights = grid, weights
-        self.vectors = CodeVectors(codebook)
+        self.vectors = CodeVectors(codebooks)
         window = 1 << round(_WINDOW_S * grid.sample_rate - 1).bit_length()
         self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
         self.pitches = Pitch(grid.sample_rate, grid.hop)
         width = settings.channels
-        self.embedding = nn.Embedding(self.vectors.count, _EMBEDDED)
-        self.picture = _Picture(self.vectors.dim + _EMBEDDED, width)
-        per_frame = grid.samples // grid.frames // grid.hop
-        self.steps = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + 1)))
-        self.to_frames = _Finer(width, width, grid.frames)
-        self.frames = nn.Sequential(*(_Residual(width, 1) for _ in range(settings.blocks)))
-        self.to_controls = _Finer(width, width // 2, per_frame)
+        self.picture = _Picture(self.vectors, grid.frames, width)
+        self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + 1)))
+        self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
         self.fine = nn.Sequential(*(_Residual(width // 2, 2**k) for k in range(settings.blocks)))
         self.heads = nn.Conv1d(width // 2, 2 * settings.bands + len(self.pitches.candidates), 1)
         with torch.no_grad():  # begins with a quiet rustle, not with full scale
@@ -73,9 +68,7 @@ class Framewise(nn.Module):
 
     def forward(self, codes: torch.Tensor) -> Controls:
         """Controls of codes [B, t, h, w], for N = t * controls of a step."""
-        seen = torch.cat([self.vectors(codes), self.embedding(codes).movedim(-1, 1)], dim=1)
-        features = self.steps(self.picture(seen))  # [B, C, t]
-        features = self.frames(self.to_frames(features))  # [B, C, T]
+        features = self.frames(self.picture(codes))  # [B, C, T]
         given = self.heads(self.fine(self.to_controls(features))).float()  # [B, 2 M + P, N]
         power, tonal, pitch = given.split(
             [self.bands.count, self.bands.count, given.shape[1] - 2 * self.bands.count], dim=1
@@ -109,36 +102,49 @@ class Framewise(nn.Module):
 
 
 class _Picture(nn.Module):
-    """[B, C, t, h, w] to [B, width, t]: what is where, at each step by itself, then with its neighbours."""
+    """Codes [B, t, h, w] to [B, width, T]: what is where in each frame, and how it moves.
 
-    def __init__(self, numbers: int, width: int) -> None:
+    A group's vectors become a small picture of each of its frames; convolutions over time and space see those that move.
+    """
+
+    def __init__(self, vectors: CodeVectors, frames: int, width: int) -> None:
         super().__init__()
-        half = width // 2
+        self._vectors, self._times = [vectors], vectors.group * frames  # in a list: its weights are not this module's
+        self._frames = frames
+        quarter, half = width // 4, width // 2
+        self.enter = nn.Conv3d(vectors.dim, width, 1)
+        self.spread = nn.Conv3d(width, quarter * self._times, 1)
         self.body = nn.Sequential(
-            nn.Conv3d(numbers, half, (1, 3, 3), padding=(0, 1, 1)),
-            nn.SiLU(),
-            nn.Conv3d(half, half, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
             _ChannelNorm(),
+            nn.Conv3d(quarter, half, 3, stride=(1, 2, 2), padding=1),
             nn.SiLU(),
-            nn.Conv3d(half, half, (3, 3, 3), padding=(1, 1, 1)),
+            nn.Conv3d(half, half, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv3d(half, half, 3, stride=(1, 2, 2), padding=1),
             _ChannelNorm(),
             nn.SiLU(),
         )
         self.out = nn.Conv1d(half * _POOLED[0] * _POOLED[1], width, 1)
 
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        found = self.body(seen)
-        batch, _, steps = found.shape[:3]
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        seen = nn.functional.silu(self.enter(self._vectors[0].together(codes)))
+        small = self.spread(seen)  # [B, C * times, u, h, w]
+        batch, _, units, height, columns = small.shape
+        small = small.view(batch, -1, self._times, units, height, columns).transpose(2, 3).flatten(2, 3)
+        found = self.body(small[:, :, : codes.shape[1] * self._frames])  # [B, C, T, h / 4, w / 4]
+        length = found.shape[2]
         places = nn.functional.adaptive_avg_pool2d(found.transpose(1, 2).flatten(0, 1), _POOLED)
-        return self.out(places.reshape(batch, steps, -1).transpose(1, 2))  # type: ignore[no-any-return]
+        given: torch.Tensor = self.out(places.reshape(batch, length, -1).transpose(1, 2))
+        return given
 
 
 class _ChannelNorm(nn.Module):
     """Each position to unit mean square over its channels; knows nothing of other moments, so any length gives the same."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        scale: torch.Tensor = torch.rsqrt(values.float().square().mean(1, keepdim=True) + 1e-5)
-        return values * scale.to(values.dtype)
+        scale = torch.rsqrt(values.float().square().mean(1, keepdim=True) + 1e-5)
+        scaled: torch.Tensor = values * scale.to(values.dtype)
+        return scaled
 
 
 class _Residual(nn.Module):

@@ -12,18 +12,18 @@ from v2a.audio.grid import Grid
 AudioDecoder = FullyConnected | Framewise
 
 
-def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebook: torch.Tensor, seed: int) -> AudioDecoder:
+def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebooks: torch.Tensor, seed: int) -> AudioDecoder:
     """The decoder that `settings.name` names, on the CPU; the same weights for the same seed.
 
     Args:
         settings: sizes.
         weights: of the parts of the loss.
         grid: of a segment.
-        codebook: [K, D] of stage 1.
+        codebooks: [G, K, D] of stage 1.
         seed: the same on all ranks.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if settings.name == "fc":
-            return FullyConnected(settings, grid, codebook)
-        return Framewise(settings, weights, grid, codebook)
+            return FullyConnected(settings, grid, codebooks)
+        return Framewise(settings, weights, grid, codebooks)

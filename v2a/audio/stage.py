@@ -10,6 +10,7 @@ from v2a.audio.config import Config
 from v2a.audio.grid import Grid, make_grid
 from v2a.audio.make import make_decoder
 from v2a.audio.task import AudioTask
+from v2a.audio.vectors import codebooks_of
 from v2a.loading.codes import CodeDataset
 from v2a.loading.feed import ClipFeed, in_order
 from v2a.stages import Context
@@ -38,9 +39,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     _check(config, clips)
     grid = _grid(encoder)
     stamp_run(context.out, "audio", config, encoder.geometry, comm)
-    decoder = make_decoder(
-        config.decoder, config.weights, grid, encoder.model.quantizer.codebook.data, config.train.seed
-    )
+    decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
     task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
     feed = ClipFeed(
         clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
@@ -60,9 +59,7 @@ def plan(config: Config) -> list[str]:
     clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
     _check(config, clips)
     grid = _grid(encoder)
-    decoder = make_decoder(
-        config.decoder, config.weights, grid, encoder.model.quantizer.codebook.data, config.train.seed
-    )
+    decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
     weights = sum(p.numel() for p in decoder.parameters())
     return [
         f"codes of encoder {encoder.identity}: {len(clips)} clips with sound to train on, {len(held_out)} for validation, "

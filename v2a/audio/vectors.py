@@ -1,37 +1,58 @@
-"""What the decoders see of a code: its vector in stage 1's codebook."""
+"""What the decoders see of codes: their vectors in stage 1's codebooks."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.functional import embedding, pad
+
+from v2a.models.vqvae import VQVAE
+
+
+def codebooks_of(model: VQVAE) -> torch.Tensor:
+    """[G, K, D]: one codebook for each latent step of a group whose codes describe their frames together; G is 1 without groups."""
+    stages = getattr(model.quantizer, "stages", [model.quantizer])
+    return torch.stack([stage.codebook.detach().cpu().float() for stage in stages])
 
 
 class CodeVectors(nn.Module):
-    """Codes to standardised vectors; the codebook is stage 1's and stays as it is.
+    """Codes to standardised vectors; the codebooks are stage 1's and stay as they are.
 
     Args:
-        codebook: [K, D].
+        codebooks: [G, K, D].
     """
 
-    codebook: torch.Tensor
+    codebooks: torch.Tensor
 
-    def __init__(self, codebook: torch.Tensor) -> None:
+    def __init__(self, codebooks: torch.Tensor) -> None:
         super().__init__()
-        codebook = codebook.detach().float()
-        # One scale for all dimensions: how far codes lie apart in each is what stage 1 learned.
-        scale = (codebook - codebook.mean(0)).square().mean().sqrt().clamp(min=1e-8)
-        self.register_buffer("codebook", (codebook - codebook.mean(0)) / scale)
+        # One scale for all of them: how far codes lie apart in each dimension is what stage 1 learned.
+        first = codebooks[0] - codebooks[0].mean(0)
+        middle = torch.zeros_like(codebooks[:, :1])
+        middle[0] = codebooks[0].mean(0)
+        self.register_buffer("codebooks", (codebooks - middle) / first.square().mean().sqrt().clamp(min=1e-8))
 
     @property
-    def count(self) -> int:
-        """K."""
-        return len(self.codebook)
+    def group(self) -> int:
+        """G, latent steps."""
+        return len(self.codebooks)
 
     @property
     def dim(self) -> int:
         """D."""
-        return int(self.codebook.shape[1])
+        return int(self.codebooks.shape[2])
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """[B, t, h, w] to [B, D, t, h, w]."""
-        return nn.functional.embedding(codes, self.codebook).movedim(-1, 1)
+        """The vector of each code: [B, t, h, w] to [B, D, t, h, w]."""
+        parts = [embedding(codes[:, stage :: self.group], book) for stage, book in enumerate(self.codebooks)]
+        longest = parts[0].shape[1]
+        full = [pad(part, (0, 0, 0, 0, 0, 0, 0, longest - part.shape[1])) for part in parts]
+        return torch.stack(full, 2).flatten(1, 2)[:, : codes.shape[1]].movedim(-1, 1)
+
+    def together(self, codes: torch.Tensor) -> torch.Tensor:
+        """The sum of a group's vectors: [B, t, h, w] to [B, D, t / G rounded up, h, w]."""
+        found = [embedding(codes[:, stage :: self.group], book) for stage, book in enumerate(self.codebooks)]
+        whole = found[0]
+        for part in found[1:]:
+            whole = whole + pad(part, (0, 0, 0, 0, 0, 0, 0, whole.shape[1] - part.shape[1]))
+        return whole.movedim(-1, 1)
