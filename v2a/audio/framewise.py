@@ -174,4 +174,5 @@ class _Finer(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         found = self.spread(values)
         batch, _, length = found.shape
-        return found.view(batch, -1, self.times, length).permute(0, 1, 3, 2).reshape(batch, -1, length * self.times)
+        finer: torch.Tensor = found.view(batch, -1, self.times, length).transpose(2, 3).flatten(2)
+        return finer
