@@ -26,7 +26,7 @@ class _Interrupted:
     def lost(self, task: int, reason: str) -> None: ...
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
-        return counts
+        return {**counts, "stopped": float(stopped)}
 
     def close(self) -> None: ...
 
@@ -37,5 +37,5 @@ def _unpickle() -> _Interrupted:
 
 
 def test_a_worker_that_is_interrupted_while_it_starts_works_on():
-    assert ProcessTasks(1).run(_Interrupted(), lambda: False) == {"sum": 6}
+    assert ProcessTasks(1).run(_Interrupted(), lambda: False) == {"sum": 6, "stopped": 0}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT} == set()
