@@ -5,10 +5,10 @@
     python benchmarks/train_step.py --only pairs --rounds 5
     HOROVOD_CYCLE_TIME=1 python benchmarks/train_step.py --only pairs      # another setting of Horovod
 
-The model is that of stage 1 (4.3 M weights, EMA codebook of 1,024 codes) on 16-frame crops of 256x144, from shards that are made first;
-every process has one thread. All variants but "bare" run `v2a.training.loop.train`: DDP and Horovod differ in their collectives only,
-the codebook's included. Variants take turns, so that a slow minute of the machine meets them all; the load is printed. The time of a
-step is the median over windows of five steps, a record of which is written; memory is that of 2,000 steps of preset=tiny.
+The model is that of stage 1 (4.3 M weights, EMA codebook of 1,024 codes) on 16-frame crops of 256x144, from shards that are made
+first; every process has one thread. All variants but "bare" run `v2a.training.loop.train`: DDP and Horovod differ in nothing but their
+collectives, those of the codebook included. Variants take turns, so that a slow minute of the machine meets them all; the load is
+printed. The time of a step is the median over windows of five steps, of which a record is written. Memory is that of preset=tiny.
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ def run_rank(variant: str, folder: Path, settings: list[str], meet: int) -> None
         if variant == "bare":
             run_bare(task, feed, config, config.train.steps, clock)
         else:
-            context = Context(comm, SerialTasks(), Path(out), lambda _, said: waits.append(said.get("data_wait", 0)), clock.tick)
+            context = Context(
+                comm, SerialTasks(), Path(out), lambda _, said: waits.append(said.get("data_wait", 0)), clock.tick
+            )
             loop.train(task, feed, config.train, context, torch.device("cpu"))
     if comm.rank == 0:
         found = {**clock.medians(), "wait": statistics.median(waits or [0]), "saves": saves}
@@ -245,7 +247,8 @@ def measure(variant: str, folder: Path, settings: list[str]) -> dict:
         rank[1:1] = ["--meet", "2"]
     launch = [*PAIRS.get(variant, []), *([] if variant == "ddp-gloo" else [PYTHON]), *rank]
     running = [
-        subprocess.Popen(launch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for _ in range(count)
+        subprocess.Popen(launch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        for _ in range(count)
     ]
     said = []
     for process in running:
@@ -307,7 +310,13 @@ def watch_memory(folder: Path, options: argparse.Namespace) -> None:
     steps = 500 if options.quick else 2000
     small = folder.parent / "small"
     make_data(small, 20, 64, 32, 3.2)
-    settings = ["preset=tiny", "model=paper", f"train.steps={steps}", "train.checkpoint_every=100", "train.validate_every=0"]
+    settings = [
+        "preset=tiny",
+        "model=paper",
+        f"train.steps={steps}",
+        "train.checkpoint_every=100",
+        "train.validate_every=0",
+    ]
     resident = measure("ours", small, settings)["resident"]
     print(f"memory of {steps} steps, MB at every tenth: {' '.join(f'{value / 2**20:.0f}' for value in resident)}")
     print(f"end ÷ step {steps // 10}: {resident[-1] / resident[1]:.3f}")
@@ -315,7 +324,13 @@ def watch_memory(folder: Path, options: argparse.Namespace) -> None:
 
 def _settings(options: argparse.Namespace) -> list[str]:
     steps = WINDOW * (options.windows + 1)
-    return [*MODEL, *options.settings, f"train.steps={steps}", f"train.checkpoint_every={steps}", "train.validate_every=0"]
+    return [
+        *MODEL,
+        *options.settings,
+        f"train.steps={steps}",
+        f"train.checkpoint_every={steps}",
+        "train.validate_every=0",
+    ]
 
 
 PARTS = {"loops": compare_loops, "pairs": compare_pairs, "memory": watch_memory}
