@@ -77,6 +77,24 @@ def test_extreme_pictures_stay_finite(name: str):
 
 
 @both
+def test_whatever_the_vectors_the_video_is_between_0_and_1(name: str):
+    model = trained(name)
+    rebuilt = model.decode(100 * torch.randn(1, 8, 3, 2, 2))
+    assert 0 <= rebuilt.min() < 0.1
+    assert 0.9 < rebuilt.max() <= 1
+
+
+def test_in_training_the_residual_network_may_leave_that_range_and_has_a_gradient_there():
+    model = trained("residual").train()
+    vectors = (100 * torch.ones(1, 8, 3, 2, 2)).requires_grad_()
+    rebuilt = model.decode(vectors)
+    assert rebuilt.max() > 1
+    (rebuilt.max() - 1).backward()
+    assert vectors.grad is not None
+    assert vectors.grad.abs().max() > 0
+
+
+@both
 def test_the_seed_decides_the_weights_and_nothing_else_is_drawn(name: str):
     torch.manual_seed(5)
     expected = torch.rand(1)
