@@ -5,10 +5,10 @@
     python benchmarks/train_step.py --only pairs --rounds 5
     HOROVOD_CYCLE_TIME=1 python benchmarks/train_step.py --only pairs      # another setting of Horovod
 
-The model is that of stage 1 (4.3 M weights, EMA codebook of 1,024 codes) on 16-frame crops of 256x144, from shards that are made
-first; every process has one thread. All variants but "bare" run `v2a.training.loop.train`: DDP and Horovod differ in nothing but their
-collectives, those of the codebook included. Variants take turns, so that a slow minute of the machine meets them all; the load is
-printed. The time of a step is the median over windows of five steps, of which a record is written. Memory is that of preset=tiny.
+The model is that of stage 1 (4.3 M weights, EMA codebook of 1,024 codes) on 16-frame crops of 256x144, from shards made first;
+every process has one thread. All variants but "bare" run `v2a.training.loop.train`: DDP and Horovod differ in their collectives
+only, the codebook's included. Variants take turns, so that a slow minute of the machine meets them all; the load is printed. The
+time of a step is the median over windows of five steps, of which a record is written. Memory is that of preset=tiny.
 """
 
 from __future__ import annotations
@@ -237,7 +237,6 @@ def measure(variant: str, folder: Path, settings: list[str]) -> dict:
     """One turn of a variant: what its first process said, times as means over independent processes."""
     rank = [__file__, "--rank", variant, "--folder", str(folder), *settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
-    environment.setdefault("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
     meet = folder.parent / "meet"
     meet.mkdir(exist_ok=True)
     for path in meet.iterdir():
