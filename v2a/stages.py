@@ -30,7 +30,9 @@ _STAGES = {
     ),
     "vqvae": _Stage("v2a.vqvae", "trains the 3D VQ-VAE whose codes stand for a video (stage 1)"),
     "codes": _Stage(
-        "v2a.codes", "encodes clip shards to code shards with a trained VQ-VAE, shared out shard by shard", shares_tasks=True
+        "v2a.codes",
+        "encodes clip shards to code shards with a trained VQ-VAE, shared out shard by shard",
+        shares_tasks=True,
     ),
     "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }
