@@ -16,14 +16,14 @@ _LEAST_MSE = 1e-10  # 100 dB: a perfect picture has no PSNR
 
 
 class VQVAETask:
-    """Section 3.1 of the paper: loss = MSE(x, decoder(e)) / `scale` + the quantizer's losses.
+    """Section 3.1 of the paper: loss = (MSE(x, decoder(e)) + the quantizer's losses) / `scale`.
 
     Args:
         model: the network.
         device: that it is on.
         fps: of the clips.
         flip: mirror clips at random.
-        scale: what the squared error is divided by.
+        scale: what the sum is divided by, so that the gradient's norm is about 1.
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")
@@ -44,7 +44,7 @@ class VQVAETask:
         mse = errors.mean()
         quantization = made.quantized.loss
         return {
-            "loss": mse / self._scale + quantization,
+            "loss": (mse + quantization) / self._scale,
             "mse": mse,
             "psnr": _psnr(errors).mean(),
             "quantization": quantization,
@@ -71,7 +71,7 @@ class VQVAETask:
             sums["mse"] += mse
             sums["psnr"] += _psnr(mse)
             sums["ssim"] += _ssim(ours[:, :frames], truth[:, :frames])
-            sums["loss"] += mse / self._scale + made.quantized.loss.cpu()
+            sums["loss"] += (mse + made.quantized.loss.cpu()) / self._scale
         return {**sums, "clips": torch.tensor(len(video))}
 
     def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
