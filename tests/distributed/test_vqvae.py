@@ -30,7 +30,7 @@ SETTINGS = (
     "stage=vqvae", "preset=tiny", "model=paper", "crop=8", "quantizer.decay=0.5", "quantizer.restart_below=0.2", "train.batch=2",
     "train.accumulate=2", "train.warmup=4", "train.log_every=3", "train.validate_every=20", "train.checkpoint_every=7",
 )  # fmt: skip
-ENDS_WITHIN_S = 30.0  # after a rank was killed; measured: 1 to 3 s, and this machine may be busy
+ENDS_WITHIN_S = 30.0  # after a rank was killed; on a busy machine, too
 
 
 class Worker:

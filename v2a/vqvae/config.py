@@ -30,13 +30,13 @@ class Config:
     PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": (),
         "paper": (
-            "model=paper", "quantizer=gradient", "quantizer.start=uniform", "quantizer.restart_below=0", "crop=0",
-            "train.batch=2", "train.lr=3e-4", "train.warmup=200",
+            "model=paper", "model.channels=64", "model.dim=16", "quantizer=gradient", "quantizer.start=uniform",
+            "quantizer.restart_below=0", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
         ),
         "tiny": (
-            "model.channels=16", "model.blocks=1", "model.dim=8", "model.strides=4x4x8", "quantizer.codes=64", "train.steps=200",
-            "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
-            "train.checkpoint_every=50",
+            "model.channels=32", "model.narrow=16", "model.blocks=1", "model.encoder_blocks=1", "model.dim=16",
+            "model.strides=4x4x8", "quantizer.codes=64", "train.steps=200", "train.batch=4", "train.lr=1e-3", "train.warmup=20",
+            "train.log_every=10", "train.validate_every=100", "train.checkpoint_every=50",
         ),
     }  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from v2a.loading.dataset import as_float
 from v2a.models.vqvae import VQVAE
@@ -92,6 +91,9 @@ def _psnr(mse: torch.Tensor) -> torch.Tensor:
 
 def _ssim(ours: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean over the frames of [3, T, H, W]: Wang et al. 2004, Gaussian window of 11 pixels."""
+    # Takes two seconds, more than all else that a process imports; a worker that only trains need not wait.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     total = torch.zeros(())
     for a, b in zip(ours.unbind(1), truth.unbind(1), strict=True):  # a frame at a time: it needs much memory
         found = structural_similarity_index_measure(a[None], b[None], data_range=1.0)
