@@ -118,7 +118,7 @@ def _x264(pixels: np.ndarray, factor: float, fps: int, width: int, height: int) 
             "-c:v",
             "libx264",
             "-preset",
-            "veryslow",
+            "slow",
             "-crf",
             f"{factor:.2f}",
             "-pix_fmt",

@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         stage, overrides = split_stage(options.settings)
         run(stage, overrides, options.run_dir, options.shared_timeout, options.processes)
-    except (ValueError, OSError, PreflightFailed) as error:
+    except (ValueError, OSError, FloatingPointError, PreflightFailed) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1
     except Stopped as error:

@@ -93,7 +93,12 @@ class _Crew:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_worker_main, args=(theirs, self._stop, self._job, os.getpid()))
-        process.start()
+        # It inherits the mask: a Ctrl-C while it still imports would end it before it can say that it ignores it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours)
 
@@ -171,6 +176,7 @@ def _worker_main(link: Connection, stop: Any, job: Job, parent: int) -> None:
     if os.getppid() != parent:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the process that leads decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what came meanwhile is ignored, too
     try:
         job.work(_ProcessLink(link, stop))
         link.send(("end", None))

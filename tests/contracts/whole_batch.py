@@ -29,11 +29,13 @@ from v2a.vqvae.task import VQVAETask
 # Flips are drawn by each rank for itself.
 _EACH = 2  # clips of a rank in a step
 ALIKE = ("flip=false", "train.accumulate=1")
+# After k-means each code is the mean of its encodings, where its gradient is zero: what is left would be rounding alone.
+START = {"gradient": "quantizer.start=uniform", "ema": "quantizer.start=kmeans"}
 
 
 def _gradients(place: Place, comm: Comm, clips: range, kind: str) -> dict[str, torch.Tensor]:
     """Averaged over the ranks of `comm`, of one loss over these clips of this rank."""
-    config = load_config("vqvae", [*SETTINGS, *ALIKE, f"quantizer={kind}", f"data={place.data}"])
+    config = load_config("vqvae", [*SETTINGS, *ALIKE, f"quantizer={kind}", START[kind], f"data={place.data}"])
     model = make_vqvae(config.model, config.quantizer, comm, 0)
     task = VQVAETask(model, torch.device("cpu"), fps=10, flip=False, scale=config.loss_scale)
     averaged = comm.wrap_optimizer(torch.optim.SGD(model.parameters(), lr=1.0), model.named_parameters())
@@ -44,7 +46,7 @@ def _gradients(place: Place, comm: Comm, clips: range, kind: str) -> dict[str, t
 
 
 def check_gradients_are_those_of_the_whole_batch(place: Place, kind: str) -> None:
-    """The real network: both losses, the straight-through step, k-means start, and the codebook's own gradient.
+    """The real network: both losses, the straight-through step, the start (k-means for EMA), and the codebook's own gradient.
 
     Tolerance: each number of a gradient is a sum of thousands of products in fp32 (unit 6e-8), in another order; 1e-5 of the
     largest of its tensor is some hundred units. Measured: at most 1.3e-6. A rank's own half differs by more than 1e-2.
@@ -68,7 +70,7 @@ def check_steps_are_those_of_one_rank(place: Place, kind: str) -> None:
     AdamW divides a gradient by its own size, rounding included, so differences grow from 6e-8. Measured: 1.3e-7; one step is 1e-3.
     """
     size = place.comm.size
-    settings = (*ALIKE, f"quantizer={kind}", "train.steps=10")
+    settings = (*ALIKE, f"quantizer={kind}", START[kind], "train.steps=10")
     place.train("ranks", *settings, "train.batch=2")
     out = place.folder / "ranks"
     alone = f"alone-{place.comm.rank}"

@@ -1,4 +1,4 @@
-"""The contracts of training on two real Horovod ranks: exact resume, damaged checkpoints, spoiled steps, the whole batch's training."""
+"""The contracts of training on two real Horovod ranks: exact resume, damaged checkpoints, spoiled steps, the whole batch."""
 
 import json
 from pathlib import Path

@@ -24,13 +24,13 @@ from tests.house.source import CHECKOUT
 
 pytestmark = pytest.mark.distributed
 WORKERS = {"alone": [], **LAUNCHERS}
-STEPS = 60
+STEPS = 48
 # A step takes some 10 ms, a record is written after each third one.
 SETTINGS = (
     "stage=vqvae", "preset=tiny", "model=paper", "crop=8", "quantizer.decay=0.5", "quantizer.restart_below=0.2", "train.batch=2",
-    "train.accumulate=2", "train.warmup=4", "train.log_every=3", "train.validate_every=25", "train.checkpoint_every=8",
+    "train.accumulate=2", "train.warmup=4", "train.log_every=3", "train.validate_every=20", "train.checkpoint_every=7",
 )  # fmt: skip
-ENDS_WITHIN_S = 30.0  # after a rank was killed; measured: 1 to 3 s, and this machine may be busy
+ENDS_WITHIN_S = 30.0  # after a rank was killed; on a busy machine, too
 
 
 class Worker:
@@ -53,10 +53,6 @@ class Worker:
                 ["bash", "-c", f'{limit} exec "$@"', "bash", *words], cwd=CHECKOUT, env=environ, stdout=output,
                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        self._known = self._lines()
-
-    def _lines(self) -> int:
-        return len(self.metrics.read_text().splitlines()) if self.metrics.exists() else 0
 
     def ranks(self) -> list[int]:
         """Process ids of its ranks, not of launchers."""
@@ -132,7 +128,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _finish(launcher: str, run: Path, settings: list[str]) -> dict[str, float]:
     worker = Worker(launcher, run, settings)
-    assert worker.end() == 0, worker.output.read_text()[-3000:]
+    assert worker.end(900) == 0, worker.output.read_text()[-3000:]
     result: dict[str, float] = json.loads((run / "result.json").read_text())
     return result
 
@@ -140,18 +136,18 @@ def _finish(launcher: str, run: Path, settings: list[str]) -> dict[str, float]:
 def _kill(launcher: str, run: Path, settings: list[str], which: slice, moment: random.Random) -> None:
     """Start, and kill some ranks with -9 at a random moment; the others end by themselves, soon."""
     worker = Worker(launcher, run, settings)
-    worker.wait_for_records(moment.randint(1, 4))
-    time.sleep(moment.uniform(0, 0.05))
+    worker.wait_for_records(moment.randint(1, 3))
+    time.sleep(moment.uniform(0, 0.03))
     worker.signal(signal.SIGKILL, which)
     assert worker.end(ENDS_WITHIN_S) != 0, "it finished before it was killed: this shows nothing"
 
 
-def _stop(launcher: str, run: Path, settings: list[str], number: int, which: slice, status: int) -> None:
-    """Start, and ask one rank to stop."""
+def _stop(launcher: str, run: Path, settings: list[str], number: int) -> None:
+    """Start, and ask the last rank to stop."""
     worker = Worker(launcher, run, settings)
-    worker.wait_for_records(2)
-    worker.signal(number, which)
-    assert worker.end() == status, worker.output.read_text()[-3000:]
+    worker.wait_for_records(1)
+    worker.signal(number, LAST)
+    assert worker.end() == 75, worker.output.read_text()[-3000:]
     said = worker.output.read_text()
     step = int(said.rpartition("asked to stop (USR2 or TERM) after step ")[2].partition(";")[0])
     assert (run / "checkpoints" / f"step-{step:08d}.json").exists(), (
@@ -166,26 +162,24 @@ ALL, FIRST, LAST = slice(None), slice(0, 1), slice(-1, None)
 def test_two_ranks_killed_and_stopped_end_as_the_undisturbed_run(data: Path, tmp_path: Path):
     _usable("mpirun")
     settings = [*SETTINGS, f"data={data}", f"train.steps={STEPS}", "quantizer=ema"]
-    expected = _finish("mpirun", tmp_path / "whole", settings)
+    expected = _finish("horovodrun", tmp_path / "whole", settings)
     run, moment = tmp_path / "it's a run; $HOME", random.Random()
+    _stop("mpirun", run, settings, signal.SIGUSR2)
+    _kill("horovodrun", run, settings, (FIRST, LAST)[moment.randint(0, 1)], moment)
     _kill("mpirun", run, settings, ALL, moment)
-    _stop("horovodrun", run, settings, signal.SIGUSR2, LAST, status=1)  # horovodrun's own status
-    _kill("horovodrun", run, settings, FIRST, moment)
-    _kill("mpirun", run, settings, LAST, moment)
-    found = _finish("mpirun", run, settings)
+    found = _finish("horovodrun", run, settings)
     assert differences(left(tmp_path / "whole", STEPS), left(run, STEPS)) == []
     assert differences(expected, found) == []
     assert found["world_size"] == 2
 
 
-def test_one_process_killed_and_stopped_ends_as_the_undisturbed_run(data: Path, tmp_path: Path):
-    settings = [*SETTINGS, f"data={data}", "train.steps=90", "quantizer=gradient"]
+def test_one_process_that_is_killed_ends_as_the_undisturbed_run(data: Path, tmp_path: Path):
+    settings = [*SETTINGS, f"data={data}", f"train.steps={STEPS}", "quantizer=gradient"]
     expected = _finish("alone", tmp_path / "whole", settings)
     run, moment = tmp_path / "run", random.Random()
-    _stop("alone", run, settings, signal.SIGTERM, ALL, status=75)
     _kill("alone", run, settings, ALL, moment)
     found = _finish("alone", run, settings)
-    assert differences(left(tmp_path / "whole", 90), left(run, 90)) == []
+    assert differences(left(tmp_path / "whole", STEPS), left(run, STEPS)) == []
     assert differences(expected, found) == []
 
 
@@ -195,9 +189,9 @@ def test_a_checkpoint_that_cannot_be_written_ends_all_ranks_with_the_reason(data
     worker = Worker("horovodrun", tmp_path / "run", settings, limit="ulimit -f 64;")
     assert worker.end() != 0
     said = worker.output.read_text()
-    assert "worker: [Errno 27] File too large" in said, said[-3000:]
+    assert "worker: [Errno 27] File too large: " in said, said[-3000:]
+    assert "step-00000007.pt could not be written; checkpoints before it are untouched. Make room" in said
     assert not list((tmp_path / "run" / "checkpoints").iterdir()), "nothing half-written stays"
-    assert _finish("horovodrun", tmp_path / "run", settings)["step"] == STEPS
 
 
 @pytest.mark.slow
@@ -206,7 +200,7 @@ def test_fifty_kills_at_random_moments_change_nothing(data: Path, tmp_path: Path
     """From the launch on: before the first step, in a checkpoint, in an epoch's end; every second time one rank alone is killed."""
     _usable("mpirun")
     settings = [*SETTINGS, f"data={data}", "train.steps=2000", "train.checkpoint_every=7", "train.validate_every=100"]
-    _finish("mpirun", tmp_path / "whole", settings)
+    _finish("horovodrun", tmp_path / "whole", settings)
     run, moment, kills = tmp_path / "run", random.Random(), 0
     while kills < 50:
         worker = Worker(("mpirun", "horovodrun")[kills % 2], run, settings)
@@ -217,5 +211,5 @@ def test_fifty_kills_at_random_moments_change_nothing(data: Path, tmp_path: Path
         worker.signal(signal.SIGKILL, (ALL, FIRST, LAST)[kills % 3])
         assert worker.end(ENDS_WITHIN_S) != 0, "it finished before it was killed: give it more steps"
         kills += 1
-    _finish("mpirun", run, settings)
+    _finish("horovodrun", run, settings)
     assert differences(left(tmp_path / "whole", 2000), left(run, 2000)) == []

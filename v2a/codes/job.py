@@ -1,4 +1,7 @@
-"""The stage `codes` as a job of independent tasks, one for each shard of clips."""
+"""The stage `codes` as a job of independent tasks, one for each shard of clips.
+
+torch is imported where it is used: a process that begins reads this module before it is deaf to Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from v2a.codes.config import Config
-from v2a.codes.encode import encode_clip
 from v2a.codes.plan import Plan, ShardTask, check_room, head_of, make_plan
 from v2a.codes.progress import Progress
 from v2a.codes.turns import Lead, Seat
@@ -24,8 +26,9 @@ from v2a.shards.code_writer import remove_unfinished_codes, write_code_shard
 from v2a.shards.errors import ShardError
 from v2a.shards.reader import Shard
 from v2a.tasks import Counts, Link
-from v2a.training.precision import pick_device
-from v2a.vqvae.load import LoadedVQVAE, load_vqvae
+
+if TYPE_CHECKING:
+    from v2a.vqvae.load import LoadedVQVAE
 
 
 class CodesJob:
@@ -56,6 +59,10 @@ class CodesJob:
             FolderBusy: another is at work there.
             DiskFull: the codes would not fit.
         """
+        import torch
+
+        from v2a.vqvae.load import load_vqvae
+
         loaded = load_vqvae(Path(self.config.model), torch.device("cpu"))
         self._lead.take()
         cleaned = remove_unfinished_codes(self._out)
@@ -71,6 +78,9 @@ class CodesJob:
         first: ShardTask | None = next(tasks, None)
         if first is None:
             return
+        from v2a.training.precision import pick_device
+        from v2a.vqvae.load import load_vqvae
+
         with Seat(self._out) as seat:
             loaded = load_vqvae(Path(self.config.model), pick_device(self.config.device, seat.number))
             for task in chain([first], tasks):
@@ -114,6 +124,8 @@ class CodesJob:
 
 
 def _encode_shard(task: ShardTask, config: Config, loaded: LoadedVQVAE, link: Link) -> None:
+    from v2a.codes.encode import encode_clip
+
     path = Path(config.data) / task.head.clips
     out = code_shard_path(Path(config.out), task.head.clips)
     with Shard(path) as shard:

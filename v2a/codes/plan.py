@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from v2a.config import ConfigError
 from v2a.shards.code_folder import check_frames, check_head
@@ -13,7 +14,9 @@ from v2a.shards.code_reader import CodeShard
 from v2a.shards.errors import DiskFull, ShardError
 from v2a.shards.manifest import NAME, REBUILD, read_manifest
 from v2a.shards.reader import Shard
-from v2a.vqvae.load import LoadedVQVAE
+
+if TYPE_CHECKING:
+    from v2a.vqvae.load import LoadedVQVAE
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -45,14 +46,24 @@ class Model:
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"expected model.{name} from 1 to {most}, but got {value}")
-        if self.channels % 8:
-            near = max(8, round(self.channels / 8) * 8)
-            raise ValueError(f"expected model.channels a multiple of 8, but got {self.channels}; {near} is")
-        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", self.strides)
+        for name in ("channels", "narrow"):
+            value = getattr(self, name)
+            if value % 8:
+                near = max(8, round(value / 8) * 8)
+                raise ValueError(f"expected model.{name} a multiple of 8, but got {value}; {near} is")
+        self._check_strides()
+
+    def _check_strides(self) -> None:
+        found = re.fullmatch(r"([0-9]+)x([0-9]+)x([0-9]+)", self.strides)
         if not found or any(int(length) not in _LENGTHS for length in found.groups()):
             raise ValueError(
                 "expected model.strides as frames x rows x columns, each 1, 2, 4, 8 or 16, such as 4x8x8, "
                 f"but got {self.strides!r}"
+            )
+        size = 3 * math.prod(self.product) * self.group
+        if self.name == "residual" and self.dim > size:
+            raise ValueError(
+                f"expected model.dim of at most {size}, the numbers of a group's block, but got {self.dim}"
             )
 
     @property

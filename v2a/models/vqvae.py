@@ -62,11 +62,13 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def codes(self, video: torch.Tensor) -> torch.Tensor:
-        """Codes of a video, int64 [B, t, h, w]; call it in evaluation mode, or the codebook learns.
+        """Codes of a video, int64 [B, t, h, w].
 
         Raises:
-            ValueError: see `encode`.
+            ValueError: see `encode`; or the model is in training mode, in which its codebook would learn.
         """
+        if self.training:
+            raise ValueError("expected the model in evaluation mode, but it is in training; call .eval()")
         codes: torch.Tensor = self.quantizer(self.encode(video)).codes
         return codes
 

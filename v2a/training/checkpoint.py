@@ -23,7 +23,7 @@ FORMAT = 1
 _BLOCK = 1 << 22
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(ValueError):
     """No checkpoint can be used; the text says why, and what to do."""
 
 
@@ -72,14 +72,25 @@ class Checkpoints:
         Raises:
             OSError: it could not be written; those before it are untouched.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{step:08d}.pt"
+        try:
+            self._save(path, state, step, score)
+        except (OSError, RuntimeError) as error:
+            # torch.save goes on to end its file when the disk is full, and fails at that with a RuntimeError of its own.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            why = f"{cause.strerror}: {path} could not be written; checkpoints before it are untouched. Make room, and start again"
+            raise OSError(cause.errno, why) from None
+        self._prune()
+        return path
+
+    def _save(self, path: Path, state: dict[str, Any], step: int, score: float | None) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)  # of the same step, before a resume from an older one
         _write(path, lambda file: torch.save({"format": FORMAT, **state}, file))
         note = {"step": step, "score": score, "bytes": path.stat().st_size, "xxh3": file_hash(path)}
         _write(path.with_suffix(".json"), lambda file: file.write(json.dumps(note).encode()))
-        self._prune()
-        return path
 
     def best(self) -> Saved | None:
         """The one with the lowest score; None when none was validated."""

@@ -20,7 +20,7 @@ class Config:
             clips of `v2a.prepare preset=tiny`).
         crop: frames of a random crop of a clip; 0 for whole clips, as in the paper.
         flip: mirror clips at random.
-        loss_scale: the squared error of the picture is divided by it before the quantizer's losses are added.
+        loss_scale: what the sum of the picture's squared error and the quantizer's losses is divided by.
         device: "auto", "cpu", "cuda", "cuda:1", ….
         model: the network; `model=paper` names it.
         quantizer: its codebook; `quantizer=gradient` names it.
@@ -29,23 +29,26 @@ class Config:
 
     PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": (),
-        "paper": ("model=paper", "quantizer=gradient", "quantizer.start=uniform", "quantizer.restart_below=0", "crop=0"),
+        "paper": (
+            "model=paper", "model.channels=64", "model.dim=16", "quantizer=gradient", "quantizer.start=uniform",
+            "quantizer.restart_below=0", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
+        ),
         "tiny": (
-            "model.channels=16", "model.blocks=1", "model.dim=8", "model.strides=4x4x8", "quantizer.codes=64", "train.steps=200",
-            "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
-            "train.checkpoint_every=50",
+            "model.channels=32", "model.narrow=16", "model.blocks=1", "model.encoder_blocks=1", "model.dim=16",
+            "model.strides=4x4x8", "quantizer.codes=64", "train.steps=200", "train.batch=4", "train.lr=1e-3", "train.warmup=20",
+            "train.log_every=10", "train.validate_every=100", "train.checkpoint_every=50",
         ),
     }  # fmt: skip
 
     data: str = "data/clips"
     preset: str = "base"
-    crop: int = 16
+    crop: int = 20
     flip: bool = True
-    loss_scale: float = 0.05
+    loss_scale: float = 0.1
     device: str = "auto"
     model: Model = field(default_factory=Model)
     quantizer: Settings = field(default_factory=Settings)
-    train: Train = field(default_factory=Train)
+    train: Train = field(default_factory=lambda: Train(batch=4, lr=1.5e-3, lr_final=0.02, warmup=50))
 
     def __post_init__(self) -> None:
         """Refuse crops that the strides do not divide."""

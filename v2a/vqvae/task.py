@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from v2a.loading.dataset import as_float
 from v2a.models.vqvae import VQVAE
@@ -16,14 +15,14 @@ _LEAST_MSE = 1e-10  # 100 dB: a perfect picture has no PSNR
 
 
 class VQVAETask:
-    """Section 3.1 of the paper: loss = MSE(x, decoder(e)) / `scale` + the quantizer's losses.
+    """Section 3.1 of the paper: loss = (MSE(x, decoder(e)) + the quantizer's losses) / `scale`.
 
     Args:
         model: the network.
         device: that it is on.
         fps: of the clips.
         flip: mirror clips at random.
-        scale: what the squared error is divided by.
+        scale: what the sum is divided by, so that the gradient's norm is about 1.
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")
@@ -45,7 +44,7 @@ class VQVAETask:
         mse = errors.mean()
         quantization = made.quantized.loss
         return {
-            "loss": mse / self._scale + quantization,
+            "loss": (mse + quantization) / self._scale,
             "mse": mse,
             "psnr": _psnr(errors).mean(),
             "quantization": quantization,
@@ -72,7 +71,7 @@ class VQVAETask:
             sums["mse"] += mse
             sums["psnr"] += _psnr(mse)
             sums["ssim"] += _ssim(ours[:, :frames], truth[:, :frames])
-            sums["loss"] += mse / self._scale + made.quantized.loss.cpu()
+            sums["loss"] += (mse + made.quantized.loss.cpu()) / self._scale
         return {**sums, "clips": torch.tensor(len(video))}
 
     def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -98,6 +97,9 @@ def _psnr(mse: torch.Tensor) -> torch.Tensor:
 
 def _ssim(ours: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean over the frames of [3, T, H, W]: Wang et al. 2004, Gaussian window of 11 pixels."""
+    # Takes two seconds, more than all else that a process imports; a worker that only trains need not wait.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     total = torch.zeros(())
     for a, b in zip(ours.unbind(1), truth.unbind(1), strict=True):  # a frame at a time: it needs much memory
         found = structural_similarity_index_measure(a[None], b[None], data_range=1.0)

@@ -69,12 +69,12 @@ def test_a_stopped_run_says_so_and_tests_nothing(discs: Path, tmp_path: Path):
 def test_another_network_in_the_same_folder_is_refused(discs: Path, finished: tuple[Path, dict[str, float]]):
     out, _ = finished
     with pytest.raises(
-        ValueError, match=r"holds a run with model.dim=8; go on with the same settings, or choose another"
+        ValueError, match=r"holds a run with model.dim=16; go on with the same settings, or choose another"
     ):
         run_stage("vqvae", small(discs, "model.dim=4"), context(out))
     stamp = read_stamp(out)
     assert stamp is not None
-    assert stamp["config"]["model"]["dim"] == 8
+    assert stamp["config"]["model"]["dim"] == 16
     assert stamp["geometry"] == TINY.as_dict()
 
 

@@ -44,7 +44,7 @@ def batch(frames: tuple[int, ...] = (20, 17)) -> dict[str, torch.Tensor]:
 def test_the_loss_is_the_scaled_error_and_the_quantizers():
     found = task(Shifted()).loss(batch(), step=0)
     assert float(found["mse"]) == pytest.approx(0.01, rel=1e-5)
-    assert float(found["loss"]) == pytest.approx(0.01 / 0.05 + 0.25, rel=1e-5)
+    assert float(found["loss"]) == pytest.approx((0.01 + 0.25) / 0.05, rel=1e-5)
     assert float(found["psnr"]) == pytest.approx(20.0, abs=1e-3)
     assert float(found["quantization"]) == 0.25
 
