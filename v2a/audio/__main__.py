@@ -15,14 +15,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from v2a.audio.config import Config
-from v2a.training.command import make_parser, run_command
+from v2a.training.command import make_parser, run_command, validate_settings
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     return make_parser("audio", __doc__ or "")
+
+
+def validate(settings: Sequence[str]) -> Config:
+    """The config of these "key=value" settings; raises `v2a.config.ConfigError` for a bad one."""
+    config: Config = validate_settings("audio", settings)
+    return config
 
 
 def main(arguments: list[str] | None = None) -> int:

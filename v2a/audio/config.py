@@ -91,7 +91,7 @@ class Config:
         "base": (),
         "paper": ("decoder=fc", "crop=0"),
         "tiny": (
-            "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "crop=16", "train.steps=200",
+            "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "crop=20", "train.steps=200",
             "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
             "train.checkpoint_every=50",
         ),

@@ -7,56 +7,46 @@ import torch
 from v2a.audio.bands import Bands, mel_filters, smooth
 
 _HARMONICS = 8
+_PER_OCTAVE = 24
 _SMOOTHED = 11  # frames
-_NOISE, _TONE = 0.8, 1.4  # best salience of white noise, and of a steady tone with harmonics (measured)
+_NOISE, _TONE = 1.2, 3.0  # best salience of white noise, and of a steady tone with harmonics (measured)
 
 
 class Pitch(torch.nn.Module):
-    """Sub-harmonic summation (Hermes 1988): energy at multiples of a pitch, less that between them.
+    """Sub-harmonic summation (Hermes 1988): power at multiples of a pitch, less that between them, on a logarithmic scale.
 
     Args:
         sample_rate: Hz.
         hop: samples from frame to frame.
-        lowest, highest: Hz.
-        count: candidates, equally spaced on a logarithmic scale, P.
+        lowest, highest: Hz; candidates lie 1/24 octave apart, P of them.
     """
 
     candidates: torch.Tensor
+    rows: torch.Tensor
     comb: torch.Tensor
-    near: torch.Tensor
     hann: torch.Tensor
 
-    def __init__(
-        self, sample_rate: int, hop: int, lowest: float = 30.0, highest: float = 800.0, count: int = 96
-    ) -> None:
+    def __init__(self, sample_rate: int, hop: int, lowest: float = 30.0, highest: float = 800.0) -> None:
         super().__init__()
-        self.hop = hop
+        self.hop, self._rate = hop, sample_rate
         self.size = (
             1 << (int(sample_rate * 0.25) - 1).bit_length()
         )  # a quarter of a second: low pitches must be told apart
-        steps = torch.linspace(0, 1, count)
-        self.register_buffer("candidates", lowest * (highest / lowest) ** steps, persistent=False)  # [P], Hz
-        self.register_buffer("comb", self._comb(sample_rate), persistent=False)
-        self.register_buffer("near", self._near(sample_rate), persistent=False)
+        octaves = torch.log2(torch.tensor([highest / lowest, sample_rate / 2 / lowest]))
+        count, places = (int(number) for number in octaves * _PER_OCTAVE)
+        scale = lowest * 2 ** (torch.arange(places) / _PER_OCTAVE)
+        self.register_buffer("candidates", scale[:count], persistent=False)  # [P], Hz
+        self.register_buffer("rows", self._rows(scale), persistent=False)
+        self.register_buffer("comb", _comb(count, places), persistent=False)
         self.register_buffer("hann", torch.hann_window(self.size), persistent=False)
 
     def forward(self, wave: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Best candidate, int64 [B, N], and how sure, [B, N] from 0 (noise) to 1, of [B, S]; N = S // hop."""
-        with torch.autocast(wave.device.type, enabled=False):
-            found = torch.stft(
-                wave.float(),
-                self.size,
-                self.hop,
-                window=self.hann,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            )[..., : wave.shape[-1] // self.hop]
-            level = (found.abs() + 1e-4).log()
-            level = level - torch.nn.functional.avg_pool1d(
-                level.transpose(1, 2), 51, stride=1, padding=25, count_include_pad=False
-            ).transpose(1, 2)  # above its neighbourhood: the colour of the sound is not its pitch
-            salience = smooth(torch.matmul(self.comb, level), _SMOOTHED)  # [B, P, N]
+        level = (torch.matmul(self.rows, self._power(wave)) + 1e-8).log()  # [B, J, N]
+        level = level - smooth(level.transpose(1, 2), 2 * _PER_OCTAVE + 1).transpose(
+            1, 2
+        )  # its colour is not its pitch
+        salience = smooth(torch.matmul(self.comb, level), _SMOOTHED)  # [B, P, N]
         best, index = salience.max(dim=1)
         return index, ((best - _NOISE) / (_TONE - _NOISE)).clamp(0, 1)
 
@@ -68,32 +58,50 @@ class Pitch(torch.nn.Module):
             index, sure: of its pitch, as `forward` gives them.
             bands: which.
         """
-        found = torch.stft(
-            wave.float(), self.size, self.hop, window=self.hann, center=True, pad_mode="constant", return_complex=True
-        )[..., : wave.shape[-1] // self.hop]
-        power = found.abs().square()  # [B, F, N]
+        power = self._power(wave)  # [B, F, N]
         filters = mel_filters(bands.sample_rate, self.size, bands.count, bands.lowest).to(wave.device)
-        near = self.near[index].transpose(1, 2)  # [B, F, N]
-        whole = torch.matmul(filters, power).clamp(min=1e-12)
+        near = self._near(self.candidates[index])
         chance = torch.matmul(filters, near) / filters.sum(1)[:, None]
-        share = torch.matmul(filters, power * near) / whole
+        share = torch.matmul(filters, power * near) / torch.matmul(filters, power).clamp(min=1e-12)
         return ((share - chance) / (1 - chance).clamp(min=0.1)).clamp(0, 1) * sure[:, None]
 
-    def _comb(self, sample_rate: int) -> torch.Tensor:
-        """[P, F]: weights 1/h at multiple h of a candidate, the same taken away half way to the next."""
-        bins = self.size // 2 + 1
-        comb = torch.zeros(len(self.candidates), bins)
-        rows = torch.arange(len(self.candidates))
-        total = sum(1 / h for h in range(1, _HARMONICS + 1))
-        for h in range(1, _HARMONICS + 1):
-            for multiple, sign in ((h, 1.0), (h + 0.5, -1.0)):
-                place = (self.candidates * multiple * self.size / sample_rate).round().long()
-                inside = place < bins
-                comb[rows[inside], place[inside]] += sign / h / total
-        return comb
+    def _power(self, wave: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(wave.device.type, enabled=False):
+            found = torch.stft(
+                wave.float(),
+                self.size,
+                self.hop,
+                window=self.hann,
+                center=True,
+                pad_mode="constant",
+                return_complex=True,
+            )
+        return found[..., : wave.shape[-1] // self.hop].abs().square()
 
-    def _near(self, sample_rate: int) -> torch.Tensor:
-        """[P, F]: 1 within two bins of a multiple of the candidate."""
-        bins = torch.arange(self.size // 2 + 1) * (sample_rate / self.size)
-        multiples = (bins / self.candidates[:, None]).round().clamp(min=1) * self.candidates[:, None]
-        return ((bins - multiples).abs() <= 2.0 * sample_rate / self.size).float()
+    def _near(self, pitch: torch.Tensor) -> torch.Tensor:
+        """[B, F, N]: 1 within half a candidate's step, or two bins, of a multiple of the pitch [B, N]."""
+        spacing = self._rate / self.size
+        bins = (torch.arange(self.size // 2 + 1, device=pitch.device) * spacing)[:, None]
+        pitch = pitch[:, None]
+        off = (bins - (bins / pitch).round().clamp(min=1) * pitch).abs()
+        return (off <= (bins * (0.5 / _PER_OCTAVE)).clamp(min=2 * spacing, max=None)).float()
+
+    def _rows(self, scale: torch.Tensor) -> torch.Tensor:
+        """[J, F]: mean of the bins around each place of the scale; the nearest two where they lie further apart."""
+        bins = torch.arange(self.size // 2 + 1) * (self._rate / self.size)
+        half = (scale * (2 ** (0.5 / _PER_OCTAVE) - 1)).clamp(min=self._rate / self.size)
+        weights = (1 - (bins - scale[:, None]).abs() / (2 * half[:, None])).clamp(min=0)
+        return weights / weights.sum(1, keepdim=True)
+
+
+def _comb(count: int, places: int) -> torch.Tensor:
+    """[P, J]: weights 1/h at multiple h of a candidate, the same taken away half way to the next."""
+    comb = torch.zeros(count, places)
+    rows = torch.arange(count)
+    total = sum(1 / h for h in range(1, _HARMONICS + 1))
+    for h in range(1, _HARMONICS + 1):
+        for multiple, sign in ((h, 1.0), (h + 0.5, -1.0)):
+            place = rows + round(float(torch.log2(torch.tensor(multiple))) * _PER_OCTAVE)
+            inside = place < places
+            comb[rows[inside], place[inside]] += sign / h / total
+    return comb

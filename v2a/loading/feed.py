@@ -27,8 +27,8 @@ class ClipFeed:
     """
 
     def __init__(  # noqa: PLR0913 - settings by name
-        self, clips: ClipDataset | CodeDataset, held_out: ClipDataset | CodeDataset | None, *, batch: int, comm: Comm, seed: int, workers: int = 0,
-        pin_memory: bool = False, held_out_batch: int = 1,
+        self, clips: ClipDataset | CodeDataset, held_out: ClipDataset | CodeDataset | None, *, batch: int, comm: Comm, seed: int,
+        workers: int = 0, pin_memory: bool = False, held_out_batch: int = 1,
     ) -> None:  # fmt: skip
         self.clips = batch
         self._dataset, self._held_out, self._comm = clips, held_out, comm
