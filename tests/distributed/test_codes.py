@@ -59,7 +59,9 @@ def test_two_ranks_give_the_bytes_of_one_process(settings: list[str], tmp_path: 
     result = json.loads((tmp_path / "launch/result.json").read_text())
     assert (result["world_size"], result["clips"], result["encoded"]) == (2, 3 * _SHARDS, 3 * _SHARDS)
     seats = [path.name for path in (tmp_path / "two/.codes").glob("seat-*")]
-    assert 1 <= len(seats) <= 2, "a seat for each rank that had work; on a busy machine one may be done before the other begins"
+    assert 1 <= len(seats) <= 2, (
+        "a seat for each rank that had work; on a busy machine one may be done before the other begins"
+    )
 
 
 def test_an_error_of_one_rank_ends_all_with_its_sentence(settings: list[str], tmp_path: Path):
