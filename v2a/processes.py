@@ -59,7 +59,7 @@ class _Worker:
 
 class _Crew:
     def __init__(self, job: Job, tasks: Sequence[Task], workers: int) -> None:
-        self._job, self._tasks = job, tasks
+        self._job, self._tasks = job, list(tasks)
         self._context = multiprocessing.get_context("spawn")
         self._stop = self._context.Event()
         self._waiting = deque(range(len(tasks)))
@@ -144,6 +144,8 @@ class _Crew:
             self._error = self._error or WorkerDied(f"a worker process ended before its first task: {how}")
             self._stop.set()
             return
+        for index in worker.unsaved:
+            self._tasks[index] = self._job.again(self._tasks[index])
         if worker.unsaved:
             self._blame(worker.unsaved.pop(), how)
             self._waiting.extendleft(reversed(worker.unsaved))

@@ -50,6 +50,10 @@ class Job(Protocol):
         """Called by the process that leads when something changed: tasks done of how many, and the totals so far."""
         ...
 
+    def again(self, task: Task) -> Task:
+        """Called by the process that leads: a worker died before this task was durable; the task as another is given it."""
+        ...
+
     def lost(self, task: Task, reason: str) -> None:
         """Called by the process that leads: the task ended its process twice, and will not be tried again."""
         ...

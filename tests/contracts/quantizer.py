@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from v2a.comm import Comm, LocalComm
+from v2a.models.staged import StagedQuantizer
 from v2a.quantize.base import Quantized, Quantizer
 from v2a.quantize.config import Settings
 from v2a.quantize.make import make_quantizer
@@ -17,6 +18,7 @@ from v2a.training.agreement import ranks_agree
 
 DIM, CODES, CLIPS, GRID = 6, 40, 2, (3, 5, 7)
 STEPS = 12
+_GROUP = 3
 # decay 0.5 and a high limit: codes die within a few steps of the cluster that they came from.
 RESTARTING = {
     kind: Settings(kind, CODES, start="kmeans", decay=0.5, restart_below=0.1, lr_factor=1.0)
@@ -226,7 +228,26 @@ def check_unequal_shares_raise_on_all_ranks(comm: Comm, kind: str) -> None:
             quantizer(torch.ones(1, DIM, 4 + comm.rank))
 
 
+def check_stages_are_those_of_one_rank(comm: Comm, kind: str) -> None:
+    """Codebooks that refine each other, starts and restarts included: a stage sees what those before it left, on every rank.
+
+    Rounding of the first stage is in what the second one sees; a code that is nearly as far as another would then differ, so the
+    codebooks are compared, within what steps of 1 would show by far.
+    """
+    ours, alone = (StagedQuantizer(RESTARTING[kind], DIM, _GROUP, each, seed=3) for each in (comm, LocalComm()))
+    for step in range(STEPS):
+        batch = whole_batch(step, comm.size)[:, :, :1].repeat_interleave(_GROUP, 2)
+        found, reference = ours(share(batch, comm)), alone(batch)
+        assert torch.equal(found.codes, share(reference.codes, comm))
+        assert ranks_agree(ours, comm)
+    for mine, theirs in zip(ours.stages, alone.stages, strict=True):
+        torch.testing.assert_close(mine.codebook, theirs.codebook, rtol=0, atol=1e-6)
+        assert torch.equal(mine.used, theirs.used)
+    assert not torch.allclose(ours.stages[0].codebook, ours.stages[1].codebook)
+
+
 _EACH: tuple[Callable[[Comm, str], None], ...] = (
+    check_stages_are_those_of_one_rank,
     check_start_is_that_of_one_rank,
     check_restarts_are_those_of_one_rank,
     check_a_spoiled_batch_is_left_out,

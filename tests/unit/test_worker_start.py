@@ -23,6 +23,9 @@ class _Interrupted:
 
     def show(self, done: int, total: int, counts: Counts) -> None: ...
 
+    def again(self, task: int) -> int:
+        return task
+
     def lost(self, task: int, reason: str) -> None: ...
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:

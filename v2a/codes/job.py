@@ -92,6 +92,10 @@ class CodesJob:
         del done, total
         self._progress.show(counts)
 
+    def again(self, task: ShardTask) -> ShardTask:
+        """Nothing of a shard is kept before all of it."""
+        return task
+
     def lost(self, task: ShardTask, reason: str) -> None:
         """Said at the end: the other shards are encoded first."""
         self._lost.append(f"{task.head.clips} ({reason})")

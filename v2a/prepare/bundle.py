@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from v2a.geometry import Geometry
 from v2a.media.reading import MediaError
+from v2a.prepare.done import Content
 from v2a.prepare.failures import Failure, Key
 from v2a.prepare.inputs import Input
 from v2a.prepare.times import US
@@ -42,11 +43,13 @@ class Bundle:
         tasks: one at least.
         content: hash of their files; "" when it is not known yet, and they are all of one file.
         group: of all clips of this content; "" for the content itself.
+        held: what workers that died since the plan have left in whole shards, by content.
     """
 
     tasks: tuple[VideoTask, ...]
     content: str = ""
     group: str = ""
+    held: Mapping[str, Content] = field(default_factory=dict, compare=False)
 
     @property
     def bytes(self) -> int:

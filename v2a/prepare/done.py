@@ -50,6 +50,11 @@ class Content:
             label = self.labels[moment]
             self.owners.setdefault(moment, made.setdefault(label, Owner(*key, label)))
 
+    def add(self, other: Content) -> None:
+        """What is held elsewhere, too."""
+        self.labels = other.labels | self.labels
+        self.owners = other.owners | self.owners
+
     @property
     def has_orphans(self) -> bool:
         """Whether some clip is no input's."""

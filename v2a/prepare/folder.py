@@ -80,6 +80,13 @@ class Folder:
                 )
         write_json(file, wanted)
 
+    def is_tried_otherwise(self, settings: dict[str, object]) -> bool:
+        """Whether the last run had other settings or limits, so that what failed then may not fail now; remembers these."""
+        file, wanted = self.state / "tried.json", json.loads(json.dumps(settings))
+        before = json.loads(file.read_text()) if file.exists() else wanted
+        write_json(file, wanted)
+        return bool(before != wanted)
+
     def clean(self) -> int:
         """Remove what killed workers left unfinished; how many files."""
         return len(remove_unfinished(self.path))

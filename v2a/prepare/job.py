@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from v2a.config import ConfigError
@@ -58,6 +59,8 @@ class PrepareJob:
         self._progress.say_cleaned(folder.clean())
         _check_room(self.config)
         before = folder.failures() + collect_crashes(folder.state)
+        if folder.is_tried_otherwise({**self.config.identity(), "limit": asdict(self.config.limit)}):
+            before = [failure for failure in before if failure.kind == "duplicate"]
         try:
             done = folder.done()
         except ShardError as error:
@@ -79,6 +82,13 @@ class PrepareJob:
     def show(self, done: int, total: int, counts: Counts) -> None:
         """Progress."""
         self._progress.show(done, total, counts)
+
+    def again(self, task: Bundle) -> Bundle:
+        """With what the worker that died has put into whole shards: its clips are not stored twice."""
+        done, keys = self._folder.done(), {one.key for one in task.tasks}
+        named = {record.content for key in keys for record in done.records.get(key, ())}
+        left = {name: held for name, held in done.contents.items() if name in named or held.has_orphans}
+        return replace(task, held=left)
 
     def lost(self, task: Bundle, reason: str) -> None:
         """An input that ended its process twice is a failure; those that would have come after it are tried another time."""

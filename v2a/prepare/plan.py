@@ -94,7 +94,10 @@ def _unread(video: Input, error: MediaError) -> Failure:
 
 
 def _is_settled(failure: Failure, status: os.stat_result, done: Done) -> bool:
-    return failure.is_of(status) and (failure.kind != "duplicate" or done.holds(failure))
+    if failure.kind != "duplicate":
+        return failure.is_of(status)
+    owned = done.holds(failure) and all(any(map(_is_unchanged, done.records[key])) for key in failure.owners)
+    return failure.is_of(status) and owned
 
 
 class _Copies:
@@ -106,11 +109,13 @@ class _Copies:
         for records in done.records.values():
             for record in records:
                 self._records.setdefault((record.content, record.span), []).append(record)
+        self._now: dict[str, str] = {}  # content of each file, where it is known
         self._moved: set[Key] = set()  # records whose file has got another name, which is taken for it
 
     def sort(self, tasks: list[VideoTask], compared: Compared) -> None:
         """Fill the plan."""
         contents = self._contents(tasks, compared)
+        self._now = {path: content for path, content in contents.items() if isinstance(content, str)}
         same: dict[tuple[str, str], list[VideoTask]] = {}
         for task in tasks:
             content = contents.get(task.video.path, "")
@@ -159,7 +164,7 @@ class _Copies:
             return True
         for twin in twins:
             key = (twin.source, twin.span)
-            if key not in self._moved and not _is_there(twin):
+            if key not in self._moved and not self._is_there(twin):
                 self._moved.add(key)
                 self._plan.done.add(task.key)
                 return True
@@ -169,15 +174,22 @@ class _Copies:
             self._plan.failures.append(failure_of(task, error))
         return bool(twins)
 
+    def _is_there(self, record: VideoRecord) -> bool:
+        """Whether the file that a record is of has not gone, nor made room for another."""
+        if record.source in self._now:  # touched, or replaced by one of the same size
+            return self._now[record.source] == record.content
+        return _is_unchanged(record)
+
 
 def _tell(compared: Compared, before: int, total: int, read: int) -> bool:
     compared(before + read, total)
     return False
 
 
-def _is_there(record: VideoRecord) -> bool:
-    """Whether the file that a record is of has not gone, nor made room for another."""
+def _is_unchanged(record: VideoRecord) -> bool:
+    """Whether the file that a record is of is there as it was."""
     try:
-        return os.stat(record.source).st_size == record.bytes
+        status = os.stat(record.source)
     except (OSError, ValueError):
         return False
+    return (status.st_size, status.st_mtime_ns) == (record.bytes, record.mtime_ns)

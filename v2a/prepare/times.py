@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 US = 1_000_000  # microseconds in a second
 LATEST_S = 1_000_000_000
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 def microseconds(name: str, text: str) -> int | None:
@@ -20,10 +22,8 @@ def microseconds(name: str, text: str) -> int | None:
     """
     if not text.strip():
         return None
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation:
-        value = Decimal("NaN")
+    # Decimal also takes "1_0", and digits of other scripts.
+    value = Decimal(text.strip()) if _NUMBER.fullmatch(text.strip()) else Decimal("NaN")
     if not (value.is_finite() and 0 <= value <= LATEST_S):
         raise ValueError(f"expected {name} in seconds, from 0 to {LATEST_S}, but got {text!r}")
     return round(value * US)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from v2a.media.opening import unreadable
+from v2a.media.opening import OpenFile
 from v2a.media.readers import get_reader
 from v2a.media.reading import Facts, Fit, MediaError, Reader, Request, Segment
 from v2a.prepare.bundle import Bundle, Duplicate, VideoTask, failure_of
@@ -81,43 +81,54 @@ class _Worker:
     def take(self, bundle: Bundle, at_work: AtWork) -> None:
         """Each input to clips or to a line in the list of failures. Neither, when the link asked to stop in the middle."""
         settled: dict[tuple[str, str], Key] = {}  # by content and span
+        for name, held in bundle.held.items():
+            self._held.setdefault(name, Content(held.group)).add(held)
         for task in bundle.tasks:
             at_work.begin(task)
             try:
-                name = self._name(bundle, task)
-                if self._link.should_stop():
-                    return
-                if first := settled.get((name, task.video.span)):
-                    raise Duplicate(f"it has the same content as {first[0]}, which is taken", name, [first])
-                video = self._video(bundle, task, name)
-                self._read(video)
-                if self._link.should_stop():
-                    return
-                self._settle(video)
-                settled[name, task.video.span] = task.key
+                # Hashed and read through one opening: a file that takes its name meanwhile is another one.
+                with OpenFile(task.video.path, self._limits) as file:
+                    if not self._one(bundle, task, file, settled):
+                        return
             except MediaError as error:
                 append_failure(self._place.failures, failure_of(task, error))
                 self._link.count({"failures": 1})
             self._link.count({"videos": 1, "bytes": task.bytes})
 
-    def _name(self, bundle: Bundle, task: VideoTask) -> str:
+    def _one(self, bundle: Bundle, task: VideoTask, file: OpenFile, settled: dict[tuple[str, str], Key]) -> bool:
+        """One input; False when the link asked to stop in the middle."""
+        before = os.fstat(file.fd)
+        name = self._name(bundle, task, file)
+        if self._link.should_stop():
+            return False
+        _check_unchanged(before, file)
+        if first := settled.get((name, task.video.span)):
+            raise Duplicate(f"it has the same content as {first[0]}, which is taken", name, [first])
+        as_read = replace(task, bytes=before.st_size, mtime_ns=before.st_mtime_ns)
+        video = self._video(bundle, as_read, name)
+        self._read(video, file.path)
+        if self._link.should_stop():
+            return False
+        _check_unchanged(before, file)
+        self._settle(video)
+        settled[name, task.video.span] = task.key
+        return True
+
+    def _name(self, bundle: Bundle, task: VideoTask, file: OpenFile) -> str:
         """The content's hash; the plan's when the file is as it was then."""
-        try:
-            status = os.stat(task.video.path)
-        except (OSError, ValueError) as error:
-            raise unreadable(error) from None
+        status = os.fstat(file.fd)
         if bundle.content and (status.st_size, status.st_mtime_ns) == (task.bytes, task.mtime_ns):
             return bundle.content
-        return content_hash(task.video.path, self._limits, lambda _: self._link.should_stop())
+        return content_hash(file.path, self._limits, lambda _: self._link.should_stop())
 
     def _video(self, bundle: Bundle, task: VideoTask, name: str) -> _Video:
         content = self._held.setdefault(name, Content())
         content.group = content.group or bundle.group or name
         return _Video(task, name, content.group, content)
 
-    def _read(self, video: _Video) -> None:
+    def _read(self, video: _Video, path: str) -> None:
         begun = time.monotonic()
-        with self._reader.open(self._request(video.task)) as reading:
+        with self._reader.open(self._request(video.task, path)) as reading:
             video.facts = reading.facts
             try:
                 for segment in reading:
@@ -129,11 +140,11 @@ class _Worker:
         frames = video.facts.source_frames
         self._link.count({"source_frames": frames, "reading_s": time.monotonic() - begun})
 
-    def _request(self, task: VideoTask) -> Request:
+    def _request(self, task: VideoTask, path: str) -> Request:
         config, video = self._config, task.video
         fit = cast("Fit", config.fit)  # the config saw to it
         return Request(
-            video.path, config.geometry, fit, video.start_s, video.end_s, threads=config.threads, limits=self._limits
+            path, config.geometry, fit, video.start_s, video.end_s, threads=config.threads, limits=self._limits
         )
 
     def _sort(self, video: _Video, segment: Segment) -> None:
@@ -230,6 +241,13 @@ class _Worker:
             "still": f"it moves less than keep.min_motion={keep.min_motion:g} throughout",
         }
         return "; ".join(reasons[name] for name in video.dropped) or "nothing of it could be read"
+
+
+def _check_unchanged(before: os.stat_result, file: OpenFile) -> None:
+    """Raise `MediaError` when bytes were written into the file since; it is tried again by the next run."""
+    now = os.fstat(file.fd)
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise MediaError("changed", "it was written to while it was read; repeat the command when it is whole")
 
 
 def _whose(owners: list[Owner]) -> str:

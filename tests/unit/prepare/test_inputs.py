@@ -79,6 +79,8 @@ def test_columns_may_be_fewer_and_in_another_order(tmp_path: Path):
         ("a.mp4,one,2,x", "expected start_s in seconds, from 0 to 1000000000, but got 'one'"),
         ("a.mp4,-1,2,x", "expected start_s in seconds, from 0 to 1000000000, but got '-1'"),
         ("a.mp4,nan,2,x", "expected start_s in seconds"),
+        ("a.mp4,1_0,20,x", "expected start_s in seconds"),
+        ("a.mp4,\u0661,2,x", "expected start_s in seconds"),
         ("a.mp4,5,5,x", "expected end_s after start_s (in whole microseconds), but got start_s=5 and end_s=5"),
         ("a.mp4,0,inf,x", "expected end_s in seconds"),
     ],
