@@ -17,7 +17,7 @@ class Model:
     """A network's settings.
 
     Attributes:
-        name: "paper": two strided convolutions and two transposed ones; "residual": what we recommend.
+        name: "paper": two strided convolutions and two transposed ones; "residual": ours.
         dim: D, numbers of a code's vector.
         channels: of the features at the latent grid; "paper" has half as many before its second convolution.
         narrow: channels of "residual" where it works on single latent steps and finer.

@@ -1,4 +1,4 @@
-"""The recommended encoder and decoder: residual networks around a cosine transform, that see a group of latent steps at once."""
+"""Our encoder and decoder: residual networks around a cosine transform, that see a group of latent steps at once."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class _Worker:
             raise Duplicate(f"it has the same content as {first[0]}, which is taken", name, [first])
         as_read = replace(task, bytes=before.st_size, mtime_ns=before.st_mtime_ns)
         video = self._video(bundle, as_read, name)
-        self._read(video, file.path)
+        self._read(video, file, before)
         if self._link.should_stop():
             return False
         _check_unchanged(before, file)
@@ -126,12 +126,13 @@ class _Worker:
         content.group = content.group or bundle.group or name
         return _Video(task, name, content.group, content)
 
-    def _read(self, video: _Video, path: str) -> None:
+    def _read(self, video: _Video, file: OpenFile, before: os.stat_result) -> None:
         begun = time.monotonic()
-        with self._reader.open(self._request(video.task, path)) as reading:
+        with self._reader.open(self._request(video.task, file.path)) as reading:
             video.facts = reading.facts
             try:
                 for segment in reading:
+                    _check_unchanged(before, file)  # a clip is stored only while the file is what was hashed
                     self._sort(video, segment)
                     if self._link.should_stop():
                         break

@@ -152,11 +152,11 @@ class _Trainer:
                 break
             epoch = int(self._feed.epoch)
             self._train_step(batches)
-            if int(self._feed.epoch) > epoch:
-                self._end_epoch()
             last = self._step == config.steps
             if last or self._step % config.log_every == 0:
                 self._record()
+            if int(self._feed.epoch) > epoch:  # after the record, which shows what the epoch counted
+                self._end_epoch()
             due = config.validate_every and self._step % config.validate_every == 0
             if last or due:
                 self._validate()

@@ -16,7 +16,7 @@ class Config:
 
     Attributes:
         data: folder of clip shards, from `python -m v2a.prepare`.
-        preset: "base" (what we recommend), "paper" (the paper's network and quantizer), or "tiny" (a CPU in under a minute, with
+        preset: "base" (our network), "paper" (the paper's network and quantizer), or "tiny" (a CPU in under a minute, with
             clips of `v2a.prepare preset=tiny`).
         crop: frames of a random crop of a clip; 0 for whole clips, as in the paper.
         flip: mirror clips at random.

@@ -22,7 +22,7 @@ class VQVAETask:
         device: that it is on.
         fps: of the clips.
         flip: mirror clips at random.
-        scale: what the sum is divided by, so that the gradient's norm is about 1.
+        scale: what the sum is divided by. AdamW does not see it; `train.clip_norm` does.
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")

@@ -92,6 +92,22 @@ def test_a_file_written_to_while_it_is_read_is_tried_again(
     assert len(moments(out)) == 2
 
 
+def test_no_clip_is_stored_after_a_file_was_written_to(tmp_path: Path, render: Render, monkeypatch: pytest.MonkeyPatch):
+    video, out = tmp_path / "in" / "z.mp4", tmp_path / "out"
+    render(video, 10.0, seed=1)
+    real = work._Worker._sort
+
+    def written(self: work._Worker, *given: object) -> None:
+        real(self, *given)  # type: ignore[arg-type]
+        with video.open("ab") as file:
+            file.write(b"more")
+
+    monkeypatch.setattr(work._Worker, "_sort", written)
+    assert run(video.parent, out) == 0
+    assert [failure.kind for failure in failures_of(out).values()] == ["changed"]
+    assert moments(out) == [("z.mp4", 0.0)]
+
+
 def test_a_file_replaced_between_plan_and_read_is_known_by_what_was_read(
     tmp_path: Path, render: Render, monkeypatch: pytest.MonkeyPatch
 ):
