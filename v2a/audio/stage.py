@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from v2a.audio.config import Config
+from v2a.audio.encoder import keep_encoder
 from v2a.audio.grid import Grid, make_grid
 from v2a.audio.make import make_decoder
 from v2a.audio.task import AudioTask
@@ -28,7 +29,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
         What `v2a.training.loop.train` returns, and when it finished the means over the test split as "test/…".
 
     Raises:
-        ValueError: there is no clip to train on; the run folder is another run's.
+        ValueError: there is no clip to train on; the run folder is another run's, or of another encoder.
         v2a.shards.errors.ShardError: a shard is missing, damaged, or of another encoder than the model's.
         v2a.export.errors.ModelError: the stage-1 model cannot be used.
     """
@@ -39,6 +40,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     _check(config, clips)
     grid = _grid(encoder)
     stamp_run(context.out, "audio", config, encoder.geometry, comm)
+    keep_encoder(context.out, Path(config.model), encoder.identity, comm)
     decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
     task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
     feed = ClipFeed(

@@ -50,7 +50,9 @@ def _export(options: argparse.Namespace) -> int:
 
     run = read_run(options.run, options.best)
     try:
-        parts = make_parts(run.stamp, run.weights)
+        parts = make_parts(run)
+    except ModelError:
+        raise
     except ValueError as error:
         raise ModelError(options.run, f"cannot be exported: {error}") from None
     config = {**parts.config, "step": run.step, "best": run.best, "metrics": run.metrics}

@@ -44,7 +44,7 @@ def write_card(run: Run, parts: Parts, name: str) -> str:
                 f"A model of stage `{run.stamp['stage']}` of v2a-hpc: silent video to video with sound.",
                 _table(("", ""), facts),
                 "## How good it is",
-                _metrics(run.metrics) or "Nothing was measured at this step.",
+                _metrics(run.metrics, parts.units) or "Nothing was measured at this step.",
                 "## How it is used",
                 parts.use.replace("{shell}", shlex.quote(name)).replace("{python}", repr(name)).strip(),
                 "## What is here",
@@ -72,13 +72,13 @@ def data_facts(data: str) -> str:
     )
 
 
-def _metrics(metrics: Mapping[str, float]) -> str:
+def _metrics(metrics: Mapping[str, float], units: str) -> str:
     rows: dict[str, str] = {}
     for group, where in _GROUPS.items():
         mine = {name.split("/", 1)[1]: value for name, value in metrics.items() if name.startswith(f"{group}/")}
         if mine:
             rows[where] = ", ".join(f"{name} {value:.5g}" for name, value in mine.items())
-    return _table(("measured on", "PSNR in dB; usage is a share of the codebook"), rows) if rows else ""
+    return _table(("measured on", units), rows) if rows else ""
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> str:

@@ -49,7 +49,9 @@ def open_model(path: Path, stage: str, device: torch.device) -> Opened:
     run = read_run(path)
     _check_stage(path, run.stamp["stage"], stage)
     try:
-        parts = make_parts(run.stamp, run.weights)
+        parts = make_parts(run)
+    except ModelError:
+        raise
     except (ConfigError, ValueError) as error:
         raise ModelError(path, f"cannot be used: {error}") from None
     return Opened(path, parts.config, {name: tensor.to(device) for name, tensor in parts.tensors.items()})

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from v2a.export.parts import Parts
+from v2a.export.run import Run
 from v2a.geometry import Geometry
 from v2a.models.config import Model
 from v2a.quantize.config import Settings
@@ -34,12 +35,16 @@ again = model.decode(model.quantizer.codes_to_vectors(codes))  # [1, 3, T, H, W]
 """
 
 
-def vqvae_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Parts:
+_UNITS = "PSNR in dB; usage is a share of the codebook"
+
+
+def vqvae_parts(run: Run) -> Parts:
     """The parts of a run's model; see `v2a.export.parts`.
 
     Raises:
         ValueError: settings or weights are not those of such a model, or its codebook never saw a batch.
     """
+    stamp, weights = run.stamp, run.weights
     try:
         model, settings = Model(**stamp["config"]["model"]), Settings(**stamp["config"]["quantizer"])
         geometry = Geometry.from_dict(stamp["geometry"])
@@ -54,7 +59,7 @@ def vqvae_parts(stamp: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -
         raise ValueError(f"its settings or weights are not those of a VQ-VAE of this version ({error})") from None
     if not all(bool(tensor) for name, tensor in tensors.items() if name.endswith(".initialised")):
         raise ValueError("its codebook never saw a sound batch: train it for some steps first")
-    return Parts(tensors, config, _facts(model, settings, geometry, tensors), _USE)
+    return Parts(tensors, config, _facts(model, settings, geometry, tensors), _USE, _UNITS)
 
 
 def is_kept(name: str) -> bool:

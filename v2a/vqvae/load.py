@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,23 @@ def load_vqvae(path: Path, device: torch.device) -> LoadedVQVAE:
         ModelError: no model, damaged, another stage's, or weights that are not those of its settings.
     """
     opened = open_model(path, "vqvae", device)
-    config, tensors = opened.config, opened.tensors
+    return build_vqvae(path, opened.config, opened.tensors, device)
+
+
+def build_vqvae(
+    path: Path, config: Mapping[str, Any], tensors: dict[str, torch.Tensor], device: torch.device
+) -> LoadedVQVAE:
+    """A network of its parts, which are compared with each other.
+
+    Args:
+        path: where they are from, for messages.
+        config: of an exported model of stage `vqvae`.
+        tensors: its weights.
+        device: where the network goes.
+
+    Raises:
+        ModelError: settings that this version does not know, or weights that are not those of the settings.
+    """
     try:
         settings, quantizer = Model(**config["model"]), Settings(**config["quantizer"])
         geometry = Geometry.from_dict(config["geometry"])
