@@ -35,6 +35,12 @@ _STAGES = {
         shares_tasks=True,
     ),
     "audio": _Stage("v2a.audio", "trains a decoder that turns codes into sound (stage 2)"),
+    "evaluate": _Stage(
+        "v2a.evaluate",
+        "measures decoders of sound on a test split, null baselines beside them, shared out clip by clip",
+        shares_tasks=True,
+    ),
+    "infer": _Stage("v2a.infer", "makes sound for silent videos, shared out video by video", shares_tasks=True),
     "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }
 

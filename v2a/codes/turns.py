@@ -1,4 +1,4 @@
-"""Whose turn it is in a folder of codes: one process leads, workers have seats; both end with their process, however it ends."""
+"""Whose turn it is in a folder that a stage fills: one process leads, workers have seats; both end with their process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-_STATE = ".codes"
 _STRAY_S = 20.0  # workers of a run that was killed may take so long to end
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 class FolderBusy(BlockingIOError):  # noqa: N818 - the name says what happened
-    """Another `codes` writes into the folder."""
+    """Another run of the stage writes into the folder."""
 
 
 class Lead:
@@ -24,10 +23,11 @@ class Lead:
 
     Args:
         folder: made when missing.
+        stage: that fills it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, stage: str = "codes") -> None:
+        self._folder, self._stage = folder, stage
         self._lock = -1
 
     def take(self) -> None:
@@ -37,10 +37,10 @@ class Lead:
             FolderBusy: another is at work here.
             OSError: the folder cannot be made or written.
         """
-        state = self._folder / _STATE
+        state = self._folder / f".{self._stage}"
         state.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(state / "leader.lock", fcntl.LOCK_EX, 0.0, self._folder)
-        os.close(_lock(state / "workers.lock", fcntl.LOCK_EX, _STRAY_S, self._folder))
+        self._lock = _lock(state / "leader.lock", fcntl.LOCK_EX, 0.0, self._stage)
+        os.close(_lock(state / "workers.lock", fcntl.LOCK_EX, _STRAY_S, self._stage))
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, f"{socket.gethostname()}, process {os.getpid()}, since {time.ctime()}".encode(), 0)
 
@@ -58,14 +58,15 @@ class Seat:
         number: of this worker among those of its host, 0, 1, …: by it each takes its own GPU.
     """
 
-    def __init__(self, folder: Path) -> None:
-        state = folder / _STATE
-        self._locks = [_lock(state / "workers.lock", fcntl.LOCK_SH, _STRAY_S, folder)]
+    def __init__(self, folder: Path, stage: str = "codes") -> None:
+        state = folder / f".{stage}"
+        state.mkdir(parents=True, exist_ok=True)
+        self._locks = [_lock(state / "workers.lock", fcntl.LOCK_SH, _STRAY_S, stage)]
         host = socket.gethostname()[:60].replace("/", "_")
         self.number = 0
         while True:
             try:
-                self._locks.append(_lock(state / f"seat-{host}-{self.number}.lock", fcntl.LOCK_EX, 0.0, folder))
+                self._locks.append(_lock(state / f"seat-{host}-{self.number}.lock", fcntl.LOCK_EX, 0.0, stage))
             except FolderBusy:
                 self.number += 1
             else:
@@ -82,7 +83,7 @@ class Seat:
             os.close(lock)
 
 
-def _lock(path: Path, kind: int, wait_s: float, folder: Path) -> int:
+def _lock(path: Path, kind: int, wait_s: float, stage: str) -> int:
     """An open file that holds the lock until it is closed, or its process ends."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + wait_s
@@ -96,7 +97,7 @@ def _lock(path: Path, kind: int, wait_s: float, folder: Path) -> int:
                 who = os.pread(file, 300, 0).decode(errors="replace") or "its workers are still ending"
                 os.close(file)
                 raise FolderBusy(
-                    f"another codes is at work in {folder} ({who}); wait for it, or take another out="
+                    f"another {stage} is at work in {path.parent.parent} ({who}); wait for it, or take another out="
                 ) from None
             time.sleep(0.1)
         else:

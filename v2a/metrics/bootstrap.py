@@ -33,8 +33,8 @@ class Estimate(NamedTuple):
 def estimate(
     values: Sequence[float], videos: Sequence[str], *, statistic: Literal["mean", "median"] = "mean", seed: int = 0
 ) -> Estimate:
-    """The percentile bootstrap (Efron 1979) over videos, 2,000 draws: each takes as many videos as there are, with repeats, and all of
-    their clips.
+    """The percentile bootstrap (Efron 1979) over videos, 2,000 draws: each takes as many videos as there are, with repeats, and all
+    of their clips.
 
     Trap: with few videos the interval is too narrow (with 5, about 85 % in place of 95); with one there is none.
 

@@ -80,8 +80,8 @@ def squared_mmd(ours: Array, truth: Array, videos: list[str], width: float) -> D
     """Squared MMD of clips of ours and of the truth, by the unbiased estimator (Gretton et al. 2012, lemma 6, eq. 4).
 
     Mean over i ≠ j of k(o_i, o_j) + k(t_i, t_j) - k(o_i, t_j) - k(o_j, t_i), with k(x, y) = exp(-|x - y|² / (2 width²)): 0 on
-    average for two samples of one distribution, at most about 2. Pairs of clips of one video are left out, for they are alike for another
-    reason; so the truth against itself is exactly 0. A Fréchet distance of the same points is larger than 0 for one
+    average for two samples of one distribution, at most about 2. Pairs of clips of one video are left out, for they are alike for
+    another reason; so the truth against itself is exactly 0. A Fréchet distance of the same points is larger than 0 for one
     distribution by an amount that depends on n (docs/LOG.md has both measured).
     """
     _check_places(ours, truth, videos)

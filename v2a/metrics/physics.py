@@ -10,6 +10,7 @@ from v2a.metrics.correlation import Array, correlation
 from v2a.metrics.heard import Heard, decibels, smooth
 
 _NEAR = 2 ** (1 / 12)  # a semitone
+_CHANGE_DB = 3.0
 _CURVE = 41  # frames: levels are told of every 10th of a second, engines beat below
 
 
@@ -45,13 +46,16 @@ def pitch_follows(pitch_hz: Array, truth_hz: Array, weights: Array) -> Track:
 def level_follows(sound: Heard, expected_db: Array) -> Track:
     """The RMS level over 410 ms against that which distance, type and power make: correlation in dB, mean |difference| in dB.
 
+    The correlation is nan where the level should change by less than 3 dB: there is no curve to follow.
+
     Args:
         sound: ours.
         expected_db: dB of full scale at the sound's frames, [N].
     """
     heard = decibels(smooth(sound.square, _CURVE))
     expected = np.maximum(expected_db, -70.0)
-    return Track(correlation(heard, expected), float(np.abs(heard - expected).mean()))
+    follows = correlation(heard, expected) if np.ptp(expected) >= _CHANGE_DB else float("nan")
+    return Track(follows, float(np.abs(heard - expected).mean()))
 
 
 def distance_slope(sound: Heard, distance_m: Array) -> float:
@@ -60,7 +64,7 @@ def distance_slope(sound: Heard, distance_m: Array) -> float:
     nan where the distance hardly changes. Trap: ambience flattens it, and direction bends it, so the truth's own is not -1 either.
     """
     far = 20 * np.log10(np.maximum(distance_m, 1e-3))
-    if np.ptp(far) < 3.0:
+    if np.ptp(far) < _CHANGE_DB:
         return float("nan")
     return float(np.polyfit(far, decibels(smooth(sound.square, _CURVE)), 1)[0])
 

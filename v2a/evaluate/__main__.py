@@ -1,0 +1,124 @@
+"""Measure decoders of sound on a test split, null baselines beside them; the same command goes on where it was stopped.
+
+python -m v2a.evaluate model=models/sound codes=data/codes data=data/clips out=runs/evaluate
+python -m v2a.evaluate models=runs/audio,runs/fc codes=data/codes data=data/clips out=runs/compare
+python -m v2a.evaluate codes=data/codes data=data/clips out=runs/baselines
+python -m v2a.evaluate --dry-run model=models/sound codes=data/codes data=data/clips out=runs/evaluate
+mpirun -np 2 python -m hpc.worker --run-dir runs/job stage=evaluate model=models/sound codes=data/codes data=data/clips
+python -m hpc.submit --nodes 2 stage=evaluate model=models/sound codes=data/codes data=data/clips out=runs/evaluate
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from v2a.config import ConfigError, build_config, describe
+from v2a.evaluate.config import BASELINES, Config
+from v2a.interrupt import StopSignals
+
+_INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    summary, examples = (__doc__ or "").split("\n\n")
+    top = argparse.ArgumentParser(
+        prog="python -m v2a.evaluate",
+        description=summary,
+        epilog=f"examples:\n{examples}\nsettings, with their defaults:\n{describe(Config)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument(
+        "--workers",
+        type=int,
+        help="processes, each of one thread (default: one a core, or a GPU; 0: this process alone)",
+    )
+    top.add_argument("--dry-run", action="store_true", help="say what would be measured, measure and write nothing")
+    top.add_argument("settings", nargs="*", metavar="key=value", help="settings of the stage, below")
+    return top
+
+
+def validate(settings: Sequence[str]) -> Config:
+    """The config of these "key=value" settings; "model=" may be repeated, which adds to "models=".
+
+    Raises:
+        ConfigError: an unknown key, or a bad value.
+    """
+    settings = [setting for setting in settings if setting != "stage=evaluate"]
+    repeated = [setting.partition("=")[2] for setting in settings if setting.startswith("model=")]
+    if len(repeated) < 2:
+        return build_config(Config, settings)
+    if commas := [path for path in repeated if "," in path]:
+        raise ConfigError(
+            f"expected no comma in the path of one of several models, but got {commas[0]!r}; rename it, or link to it"
+        )
+    others = [setting for setting in settings if not setting.startswith(("model=", "models="))]
+    more = [setting.partition("=")[2] for setting in settings if setting.startswith("models=")]
+    return build_config(Config, [*others, f"models={','.join(repeated + more)}"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure; 0 when all is measured, 1 with a sentence when it could not be, 130 when it was stopped."""
+    options = parser().parse_intermixed_args(arguments)
+    try:
+        config = validate(options.settings)
+        return _dry_run(config) if options.dry_run else _run(config, options.workers)
+    except (ConfigError, OSError, RuntimeError, ValueError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("evaluate: stopped at once; the same command goes on", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(config: Config, workers: int | None) -> int:
+    from v2a.evaluate.job import EvaluateJob  # numpy and torch take a second: not for --help
+    from v2a.tasks import local_tasks
+
+    with StopSignals() as stop:
+        tasks = local_tasks(_fitting(config) if workers is None else workers)
+        result = tasks.run(EvaluateJob(config), stop.requested)
+    return _INTERRUPTED if result["stopped"] else 0
+
+
+def _fitting(config: Config) -> int:
+    """One process for each GPU that is used, else for each core."""
+    import torch
+
+    if config.device.startswith("cuda"):
+        return 1
+    gpus = torch.cuda.device_count() if config.device == "auto" else 0
+    return gpus or len(os.sched_getaffinity(0))
+
+
+def _dry_run(config: Config) -> int:
+    import torch
+
+    from v2a.evaluate.clips import open_clips, pick
+    from v2a.evaluate.plan import check_any, load_models
+
+    models = load_models(config, torch.device("cpu"))
+    encoder = next(iter(models.values())).encoder.identity if models else None
+    clips, training = (open_clips(config, split, encoder) for split in (config.split, "train"))
+    chosen, among = pick(clips, config.clips), pick(training, config.reference)
+    check_any(config, clips, chosen, among)
+    for name, model in models.items():
+        print(f"model {name}: {model.identity} of {config.model_names()[name]}")
+    videos = len({clips.row(clip).group for clip in chosen})
+    print(f"null baselines: {', '.join(BASELINES)}")
+    print(
+        f"{len(chosen)} clips of {videos} videos of the split {config.split} would be measured, "
+        f"held against {len(among)} training clips"
+    )
+    print(
+        f"{clips.left_out['silent']} clips of videos without sound are left out; results would go to {Path(config.out)}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

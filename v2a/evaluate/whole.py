@@ -1,0 +1,39 @@
+"""Files that are there whole or not at all, whatever ends the process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_UNFINISHED = ".unfinished"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name, then give it its own; the folder is made.
+
+    Raises:
+        OSError: it cannot be written, says why; what was there before stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if path.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(
+            error.errno,
+            f"could not be written ({reason}); what is whole is kept, and the same command goes on",
+            str(path),
+        ) from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """What killed processes left in a folder and below."""
+    for path in folder.rglob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
