@@ -67,6 +67,8 @@ class FfmpegReading:
         try:
             self._file = self._closing.enter_context(OpenFile(request.path, request.limits))
             self._look, self.facts = look(self._file, request.limits)
+            if not request.sound:
+                self._look, self.facts.audio_codec = dataclasses.replace(self._look, audio=None), ""
         except BaseException:
             self._closing.close()
             raise

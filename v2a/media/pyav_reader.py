@@ -41,7 +41,8 @@ class _Input:
     def __init__(self, file: OpenFile, request: Request) -> None:
         self.container = open_container(file, request.limits)
         try:
-            self.video, self.audio = choose_streams(self.container, request.limits)
+            self.video, audio = choose_streams(self.container, request.limits)
+            self.audio = audio if request.sound else None
             for stream in (self.video, self.audio):
                 if stream is not None:
                     prepare_decoder(stream, request.threads, request.limits.pixels)

@@ -58,6 +58,7 @@ class Request:
         end_s: end here; None for the end of the video.
         threads: of the decoder; 1 when there is a process per core.
         limits: what it may cost.
+        sound: read the sound, too; without it no sound stream is opened, and segments are silent.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Request:
     end_s: float | None = None
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
+    sound: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,10 @@ class Facts:
         source_fps: average frames per second as the container says; 0 when it says nothing. For people only.
         source_frames: frames decoded, and those that a reader left out because no slot shows them.
         seconds: length of the picture that was read, s, counted in decoded frames and never taken from metadata.
+        first_s: time stamp of the picture at the request's begin, s in the container's own time.
+        length_s: length of the picture that was read by its time stamps, s: from its begin to the end of the last one's own time. A
+            reader that does not learn of times to the tick gives `seconds`.
+        ended_by_gap: a jump of its time stamps ended it (`Limits.gap_s`); the file goes on.
         has_audio: at least one sample of sound was decoded.
         notes: sentences about damage that was survived ("3 packets could not be decoded, the first at 12.3 s").
     """
@@ -113,6 +119,9 @@ class Facts:
     source_fps: float = 0.0
     source_frames: int = 0
     seconds: float = 0.0
+    first_s: float = 0.0
+    length_s: float = 0.0
+    ended_by_gap: bool = False
     has_audio: bool = False
     notes: list[str] = field(default_factory=list)
 

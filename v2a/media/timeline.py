@@ -65,6 +65,7 @@ class PictureClock:
     unseen: int = field(default=0, init=False)
     ended_by_gap: bool = field(default=False, init=False)
     gap_note: str = field(default="", init=False)
+    ends_s: Fraction | None = field(default=None, init=False)  # after slot 0, by `end`
     _zero: int = field(default=0, init=False)  # time stamp of slot 0
     _first: int = field(default=0, init=False)  # time stamp of the first frame seen
     _last: int = field(default=0, init=False)  # time stamp of the latest frame
@@ -153,7 +154,8 @@ class PictureClock:
         hold = (own or 0) * self.tick
         if not 0 < hold <= self.gap_s or self.ended_by_gap:
             hold = self._step * self.tick if self._step else usual_s
-        return self._take(slots_before((self._last - self._zero) * self.tick + hold, self.fps))
+        self.ends_s = (self._last - self._zero) * self.tick + hold
+        return self._take(slots_before(self.ends_s, self.fps))
 
     def _take(self, until: int) -> int:
         count = max(0, until - self._next_slot)

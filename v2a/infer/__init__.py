@@ -1,0 +1,1 @@
+"""Stage `infer`: sound for silent videos of any container and any length."""
