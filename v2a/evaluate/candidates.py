@@ -33,8 +33,9 @@ def silence(samples: int) -> Array:
 
 
 def shifted(truth: Array, sample_rate: int) -> Array:
-    """The truth 0.5 s late, its end before its beginning so that nothing of it is lost; half its length where that is less."""
-    found: Array = np.roll(truth, min(round(SHIFT_S * sample_rate), len(truth) // 2))
+    """The truth 0.5 s late, or half its length where that is less; before it, its beginning backwards: no silence, and no click."""
+    late = min(round(SHIFT_S * sample_rate), len(truth) // 2)
+    found: Array = np.concatenate([truth[:late][::-1], truth[: len(truth) - late]])
     return found
 
 

@@ -76,7 +76,7 @@ class Measurer:
             part.scores[name], part.described[name] = scores, described.tolist()
         if task.shown >= 0:
             for name in self._models:
-                part.scores[name]["seeds_db"] = self._over_seeds(name, task, len(wave))
+                part.scores[name]["seeds_db"] = self._over_seeds(name, task, waves[name])
             for name, sound in waves.items():
                 write_wave(self._out, task.shown, name, sound, self._bands.sample_rate)
         write_part(self._out, part)
@@ -98,10 +98,10 @@ class Measurer:
         codes = self._clips[task.clip]["codes"]
         return model_sound(self._models[name].decoder, codes, samples, seed_of(self._config.seed, task.key, draw))
 
-    def _over_seeds(self, name: str, task: ClipTask, samples: int) -> float:
+    def _over_seeds(self, name: str, task: ClipTask, first: Array) -> float:
         """Log-mel L1 of two draws of the model for one clip, dB: 0 for one that draws nothing."""
-        one, other = (listen(self._drawn(name, task, samples, draw), self._bands) for draw in (0, 1))
-        return log_mel_l1(one, other)
+        another = self._drawn(name, task, len(first), 1)
+        return log_mel_l1(listen(first, self._bands), listen(another, self._bands))
 
     def _made(self, task: ClipTask, truth: Heard) -> tuple[Truth, str]:
         row = self._clips.row(task.clip)

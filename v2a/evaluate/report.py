@@ -108,7 +108,7 @@ def _table(plan: Plan, parts: list[Part], totals: Totals) -> str:
         f"# Evaluation: {len(parts)} clips of {videos} videos, split {plan.settings['split']}", "",
         f"Models: {models}. Clips of {_geometry(plan)}. In brackets 95 % intervals over videos. docs/evaluation.md says what the "
         "columns mean, and their traps.", "",
-        *_rows(totals.candidates, _MAIN), "", "Time: medians of the offset, means of the rest. Chance is about 1,000 ms.", "",
+        *_rows(totals.candidates, _MAIN), "", "Time: medians of the offset, means of the rest. Chance is 1,000 to 1,200 ms.", "",
         *_rows(totals.candidates, _TIME), "", *_sets(totals), "", *_truths(parts, totals),
         f"Mean distance of the retrieved codes: {mean_distance(parts):.3f} (0 to 1).",
     ]  # fmt: skip

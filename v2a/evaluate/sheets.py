@@ -48,7 +48,8 @@ def draw_sheets(out: Path, titles: Sequence[str], candidates: Sequence[str], sam
 def _sheet(heard: dict[tuple[int, str], Heard], titles: Sequence[str], name: str) -> bytes:
     lines = -(-len(titles) // _COLUMNS)
     columns = min(_COLUMNS, len(titles))
-    figure = Figure(figsize=(3.4 * columns, 3.6 * lines), layout="constrained")
+    figure = Figure(figsize=(3.4 * columns, 3.6 * lines))
+    figure.subplots_adjust(0.01, 0.03, 0.97, 0.97, wspace=0.15, hspace=0.2)
     axes = figure.subplots(2 * lines, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -62,7 +63,8 @@ def _sheet(heard: dict[tuple[int, str], Heard], titles: Sequence[str], name: str
 
 def _alone(heard: dict[tuple[int, str], Heard], place: int, title: str, names: Sequence[str]) -> bytes:
     ordered = sorted(names, key=lambda name: name != "truth")  # the truth on top
-    figure = Figure(figsize=(9, 1.7 * len(ordered) + 0.4), layout="constrained")
+    figure = Figure(figsize=(9, 1.7 * len(ordered) + 0.4))
+    figure.subplots_adjust(0.01, 0.02, 0.96, 0.95, hspace=0.25)
     axes = figure.subplots(len(ordered), 1, squeeze=False)[:, 0]
     figure.suptitle(_plain(title), fontsize=9)
     for axis, name in zip(axes, ordered, strict=True):

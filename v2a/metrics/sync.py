@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from v2a.metrics.correlation import Array, correlation
+from v2a.metrics.correlation import Array
 
 LIMIT_S = 2.0
 _FLAT = 1e-9
@@ -28,9 +28,9 @@ class Offset(NamedTuple):
 def sync_offset(ours: Array, truth: Array, frame_rate: float, limit_s: float = LIMIT_S) -> Offset:
     """The shift of `ours` with the largest Pearson correlation over what then overlaps, refined by a parabola.
 
-    Chance is an offset spread over ±2 s: a mean and a median of |offset| of about 1 s. Trap: a track with one slow hump fits nearly
-    as well beside its place, and a steady one fits everywhere: see `fit`, and the null baselines. The whole correlation
-    divided by both norms once would favour 0, so each shift is normalised by what overlaps.
+    Chance is an offset spread over ±2 s, the edges rather more often than the middle: a median of |offset| of 1.0 to 1.2 s. Trap:
+    a track with one slow hump fits nearly as well beside its place, and a steady one fits everywhere: see `fit`, and the null
+    baselines. The whole correlation divided by both norms once would favour 0, so each shift is normalised by what overlaps.
 
     Args:
         ours, truth: [N].
@@ -42,15 +42,31 @@ def sync_offset(ours: Array, truth: Array, frame_rate: float, limit_s: float = L
     most = min(round(limit_s * frame_rate), len(ours) // 2)
     if not len(ours) or np.ptp(ours) < _FLAT or np.ptp(truth) < _FLAT:
         return Offset(float("nan"), 0.0)
-    fits = np.array([_fit(ours, truth, lag) for lag in range(-most, most + 1)])
+    fits = _fits(ours, truth, most)
     best = int(fits.argmax())
     return Offset((best - most + _vertex(fits, best)) / frame_rate, float(fits[best]))
 
 
-def _fit(ours: Array, truth: Array, lag: int) -> float:
-    if lag >= 0:
-        return correlation(ours[lag:], truth[: len(truth) - lag])
-    return correlation(ours[:lag], truth[-lag:])
+def _fits(ours: Array, truth: Array, most: int) -> Array:
+    """Pearson's correlation of what overlaps when `ours` is moved back by -most to most frames, [2 most + 1]."""
+    one, other = (track.astype(np.float64) - track.mean() for track in (ours, truth))
+    count, lags = len(one), np.arange(-most, most + 1)
+    begin, end = np.maximum(lags, 0), count + np.minimum(lags, 0)  # of ours; the truth's are those less the lag
+    size = end - begin
+    cross = np.correlate(one, other, "full")[count - 1 + lags]
+
+    def sums(track: Array, first: Any, last: Any) -> Array:
+        total = np.concatenate([[0.0], np.cumsum(track)])
+        found: Array = total[last] - total[first]
+        return found
+
+    mean_one, mean_other = sums(one, begin, end) / size, sums(other, begin - lags, end - lags) / size
+    spread_one = sums(one * one, begin, end) - size * mean_one**2
+    spread_other = sums(other * other, begin - lags, end - lags) - size * mean_other**2
+    varies = (spread_one > size * _FLAT) & (spread_other > size * _FLAT)
+    scale = np.sqrt(np.where(varies, spread_one * spread_other, 1.0))
+    found: Array = np.clip(np.where(varies, (cross - size * mean_one * mean_other) / scale, 0.0), -1, 1)
+    return found
 
 
 def _vertex(values: Array, best: int) -> float:
