@@ -3,8 +3,8 @@
 A claim is a file `KEY.N` that only one process can create; the highest N of a key counts. Its process renews it as it works. When
 it is not renewed for `lease_s`, or its process is known to be dead, another takes over by creating `KEY.N+1`, which again only one
 can, and which touches nothing that is there. A process that was only cut off finds out that it was overtaken before it puts its
-outputs in place, and drops them. No clocks are compared: each process watches with its own how long a claim stays as it is. No locks
-are needed, which not every shared file system has.
+outputs in place, and drops them. No clocks are compared: each process watches with its own how long a claim stays as it is. No
+locks are needed, which not every shared file system has.
 """
 
 from __future__ import annotations

@@ -90,6 +90,10 @@ class Muxed:
         }  # fmt: skip
         if self.container.bits:
             settings["b:a"] = self.container.bits * self.rate
+        if self.container.sound == "libopus":
+            settings["ar"] = (
+                48000  # at another rate than Opus's own, ffmpeg 5.1 notes its run-up wrongly: sound came 4 ms late
+            )
         if self.end_s is not None:
             settings["t"] = f"{self.end_s:.6f}"
         made = ffmpeg.output(picture, wave, self.out, **settings).global_args(

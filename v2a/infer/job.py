@@ -80,7 +80,7 @@ class InferJob:
         if first is None:
             return
         try:
-            with Seat(self._out / STATE) as seat:
+            with Seat(self._out, STATE.lstrip(".")) as seat:
                 loaded = load_model(self.config, seat.number)
                 Worker(self.config, loaded, _recipe(self.config, loaded), link).run(chain([first], tasks))
         except OSError as error:

@@ -38,8 +38,6 @@ def finish(facts: Facts, came: Outcome) -> None:
     picture, sound, clock, assembler = came.picture, came.sound, came.clock, came.assembler
     facts.source_frames = clock.frames + clock.unseen
     facts.seconds = assembler.slots / assembler.geometry.fps
-    facts.first_s = float(clock.zero_s)
-    facts.length_s = facts.seconds if clock.ends_s is None else min(facts.seconds, max(0.0, float(clock.ends_s)))
     facts.ended_by_gap = clock.ended_by_gap
     facts.has_audio = assembler.sound.decoded > 0
     if picture.errors:

@@ -114,8 +114,16 @@ class PyavReading:
         while self._separate is not None and self._assembler.lacks_sound and next(self._separate, self) is None:
             self._budget.check()
         yield from self._give(self._assembler.rest())
+        self._measure()
         lost = self._sound.damage if self._sound is not None else None
         finish(self.facts, Outcome(self._assembler, self._picture.clock, self._picture.damage, lost, self._cut))
+
+    def _measure(self) -> None:
+        clock, frames = self._picture.clock, self._assembler.slots
+        self.facts.first_s = float(clock.zero_s)
+        self.facts.length_s = frames / self._request.geometry.fps
+        if clock.ends_s is not None:
+            self.facts.length_s = min(self.facts.length_s, max(0.0, float(clock.ends_s)))
 
     def _give(self, segments: Iterator[Segment]) -> Iterator[Segment]:
         for segment in segments:

@@ -103,9 +103,9 @@ class Facts:
         source_fps: average frames per second as the container says; 0 when it says nothing. For people only.
         source_frames: frames decoded, and those that a reader left out because no slot shows them.
         seconds: length of the picture that was read, s, counted in decoded frames and never taken from metadata.
-        first_s: time stamp of the picture at the request's begin, s in the container's own time.
-        length_s: length of the picture that was read by its time stamps, s: from its begin to the end of the last one's own time. A
-            reader that does not learn of times to the tick gives `seconds`.
+        first_s: time stamp of the picture at the request's begin, s in the container's own time; only of PyAV's reader.
+        length_s: length of the picture that was read by its time stamps, s: from its begin to the end of the last one's own time;
+            `seconds` is that in whole frames of the request. Only of PyAV's reader.
         ended_by_gap: a jump of its time stamps ended it (`Limits.gap_s`); the file goes on.
         has_audio: at least one sample of sound was decoded.
         notes: sentences about damage that was survived ("3 packets could not be decoded, the first at 12.3 s").
@@ -119,8 +119,8 @@ class Facts:
     source_fps: float = 0.0
     source_frames: int = 0
     seconds: float = 0.0
-    first_s: float = 0.0
-    length_s: float = 0.0
+    first_s: float = field(default=0.0, compare=False)
+    length_s: float = field(default=0.0, compare=False)
     ended_by_gap: bool = False
     has_audio: bool = False
     notes: list[str] = field(default_factory=list)
