@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import wave
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -58,4 +59,6 @@ class WaveFile:
                 self._file.flush()
                 os.fsync(self._file.fileno())
         finally:
-            self._file.close()
+            with suppress(OSError):  # no room for its header: there is an error already
+                self._wave.close()
+                self._file.close()
