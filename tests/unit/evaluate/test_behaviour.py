@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.documents import script_faults
+from tests.unit.codes.making import make_run
 from tests.unit.evaluate.conftest import World
-from tests.unit.evaluate.making import CLICKS, clip, encode, make_corpus, make_encoder, videos_of, write_truth
+from tests.unit.evaluate.making import GEOMETRY, clip, encode, make_corpus, videos_of, write_truth
 from v2a.evaluate.__main__ import main, parser, validate
 from v2a.evaluate.clips import open_clips, partners, pick
 from v2a.evaluate.config import Config
 from v2a.evaluate.retrieval import nearest_codes
+from v2a.shards.records import Clip
 from v2a.stages import load_config, shares_tasks
 
 
@@ -80,7 +83,7 @@ def test_other_settings_do_not_mix(world: World, tmp_path: Path, capsys: pytest.
 
 def test_a_split_without_sound(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     test = videos_of("test")
-    data = make_corpus(tmp_path / "data", change=lambda number: {"has_audio": number // 2 not in test})
+    data = make_corpus(tmp_path / "data", make=lambda number: clip(number, has_audio=number // 2 not in test))
     codes = encode(world.encoder, data, tmp_path / "codes")
     settings = ["--workers", "0", f"data={data}", f"codes={codes}", f"out={tmp_path / 'out'}"]
     assert main(settings) == 1
@@ -123,24 +126,17 @@ def test_true_times_of_impacts_and_truths_that_are_missing(world: World, tmp_pat
     assert 0 < scores["value"] < 1
     assert "Synthetic truth was found for 2 of" in (out / "table.md").read_text()
     assert f"{2 * len(rest)} without: there is no JSON of its name in truth=…" in (out / "table.md").read_text()
-    assert len(CLICKS) == 4
 
 
 def test_retrieval_finds_a_copy_under_another_name_and_never_its_own_video(world: World, tmp_path: Path):
     target, source = videos_of("test")[0], videos_of("train")[3]
 
-    def copied(number: int) -> dict[str, object]:
-        return {}
+    def make(number: int) -> Clip:
+        """The pictures of `source` under the name of `target`."""
+        made = clip(number)
+        return Clip(clip(2 * source + number % 2).video, made.audio, made.row) if number // 2 == target else made
 
-    data = tmp_path / "data"
-    from tests.unit.evaluate import making
-
-    original = making.clip
-    try:
-        making.clip = lambda number, **row: making_copy(original, number, target, source, **row)
-        make_corpus(data, change=copied)
-    finally:
-        making.clip = original
+    data = make_corpus(tmp_path / "data", make=make)
     codes = encode(world.encoder, data, tmp_path / "codes")
     config = Config(codes=str(codes), data=str(data))
     test, train = open_clips(config, "test"), open_clips(config, "train")
@@ -153,23 +149,7 @@ def test_retrieval_finds_a_copy_under_another_name_and_never_its_own_video(world
     assert 0 <= min(far) <= max(far) <= 1
 
 
-def making_copy(original, number: int, target: int, source: int, **row: object):
-    """The pictures of video `source` under the name of `target`."""
-    made = original(number, **row)
-    if number // 2 != target:
-        return made
-    return type(made)(clip(2 * source + number % 2).video, made.audio, made.row)
-
-
 def test_models_of_other_codes_are_refused(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    other = make_encoder(tmp_path / "vq")
-    import torch
-
-    checkpoint = next((other / "checkpoints").glob("*"))
-    assert checkpoint.exists()
-    from tests.unit.codes.making import make_run
-    from tests.unit.evaluate.making import GEOMETRY
-
     stranger = make_run(tmp_path / "stranger", GEOMETRY, seed=7)
     codes = encode(stranger, world.data, tmp_path / "codes")
     settings = [s for s in world.settings(tmp_path / "out") if not s.startswith("codes=")]
@@ -177,7 +157,6 @@ def test_models_of_other_codes_are_refused(world: World, tmp_path: Path, capsys:
     said = capsys.readouterr().err
     assert "encoder" in said
     assert not (tmp_path / "out" / "metrics.json").exists()
-    assert torch.get_num_threads() >= 1
 
 
 def test_what_is_no_model_is_said(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -246,8 +225,6 @@ def test_help_and_launcher(capsys: pytest.CaptureFixture[str]):
         main(["--help"])
     assert ended.value.code == 0
     assert "reference=1000" in capsys.readouterr().out
-    from tests.house.documents import script_faults
-
     examples = [line for line in (parser().epilog or "").splitlines() if line.startswith(("python", "mpirun"))]
     assert len(examples) == 6
     assert script_faults("\n".join(examples)) == []
