@@ -57,7 +57,7 @@ def _content(plan: Plan, parts: list[Part], totals: Totals) -> dict[str, Any]:
 
 def _total(total: Total) -> dict[str, Any]:
     scores = {name: {key: _plain(value) for key, value in one._asdict().items()} for name, one in total.scores.items()}
-    single = ("diversity", "nearest_ratio", "mse_ratio", "of_noise", "of_retrieval")
+    single = ("diversity", "nearest_ratio", "mse_ratio", "onset_f1", "of_noise", "of_retrieval")
     return {
         "scores": scores, "mmd": _discrepancy(total.mmd), **{name: finite(getattr(total, name)) for name in single},
     }  # fmt: skip
@@ -142,17 +142,24 @@ def _cell(found: Estimate | None, scale: float, form: str, clips: int) -> str:
 
 def _sets(totals: Totals) -> list[str]:
     rows = [
-        "| | squared MMD | standard error | n | diversity | nearest training | MSE ÷ silence's | log-mel ÷ noise's "
-        "| ÷ retrieval's |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | squared MMD | standard error | n | diversity | nearest training | MSE ÷ silence's | pooled onset F1 "
+        "| log-mel ÷ noise's | ÷ retrieval's |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for total in totals.candidates:
-        numbers = (total.diversity, total.nearest_ratio, total.mse_ratio, total.of_noise, total.of_retrieval)
+        numbers = (
+            total.diversity,
+            total.nearest_ratio,
+            total.mse_ratio,
+            total.onset_f1,
+            total.of_noise,
+            total.of_retrieval,
+        )
         cells = "".join(f" {number:.2f} |" if math.isfinite(number) else " - |" for number in numbers)
         mmd = f"{total.mmd.value:.4f} | {total.mmd.error:.4f} | {total.mmd.clips}"
         rows.append(f"| {total.name} | {mmd} |{cells}")
     floor = totals.floor
-    rows.append(f"| training clips | {floor.value:.4f} | {floor.error:.4f} | {floor.clips} | | | | | |")
+    rows.append(f"| training clips | {floor.value:.4f} | {floor.error:.4f} | {floor.clips} | | | | | | |")
     return rows
 
 

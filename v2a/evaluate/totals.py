@@ -28,6 +28,8 @@ class Total:
         diversity: see `v2a.metrics.distribution.diversity`.
         nearest_ratio: median distance to the nearest training clip ÷ the truth's.
         mse_ratio: MSE ÷ MSE of silence, of all samples together.
+        onset_f1: of the onsets of all clips together. The mean over clips leaves out those without any onset, ours or the
+            truth's, and these are not the same clips for two candidates.
         of_noise, of_retrieval: log-mel L1 ÷ that of the baseline, on the clips that both have.
     """
 
@@ -37,6 +39,7 @@ class Total:
     diversity: float
     nearest_ratio: float
     mse_ratio: float
+    onset_f1: float
     of_noise: float
     of_retrieval: float
 
@@ -84,7 +87,7 @@ def _total(name: str, parts: list[Part], reference: Reference, seed: int) -> Tot
     near, theirs = (float(np.median(nearest(points, training))) for points in (ours, truth))
     return Total(
         name, scores, squared_mmd(ours, truth, videos, reference.space.width), diversity(ours, truth, videos),
-        near / theirs if theirs > 0 else math.nan, _mse_ratio(name, mine), _ratio(name, "noise", mine),
+        near / theirs if theirs > 0 else math.nan, _mse_ratio(name, mine), _pooled_f1(name, mine), _ratio(name, "noise", mine),
         _ratio(name, "retrieval", mine),
     )  # fmt: skip
 
@@ -94,6 +97,14 @@ def _mse_ratio(name: str, parts: list[Part]) -> float:
         measure: sum(part.scores[name][measure] * part.seconds for part in parts) for measure in _PARTS_OF_RATIOS
     }
     return weighted["mse"] / weighted["mse_silence"] if weighted["mse_silence"] > 0 else math.nan
+
+
+def _pooled_f1(name: str, parts: list[Part]) -> float:
+    """2 Σ pairs / Σ onsets of both; a clip's pairs are its F1 times half of its onsets."""
+    found = [part.scores for part in parts]
+    onsets = [scores[name]["onsets"] + scores["truth"]["onsets"] for scores in found]
+    pairs = [scores[name]["onset_f1"] * count for scores, count in zip(found, onsets, strict=True) if count]
+    return sum(pairs) / sum(onsets) if sum(onsets) else math.nan
 
 
 def _ratio(name: str, baseline: str, parts: list[Part]) -> float:

@@ -248,3 +248,17 @@ def test_fewer_clips_are_taken_video_by_video(world: World):
     picked = pick(clips, len(videos_of("train")))
     assert len({clips.row(number).group for number in picked}) == len(videos_of("train"))
     assert pick(clips, 0) == pick(clips, 999) == list(range(len(clips)))
+
+
+def test_padding_after_the_real_frames_is_not_measured(world: World, tmp_path: Path):
+    data = make_corpus(
+        tmp_path / "data", make=lambda number: clip(number, frames=12 if number % 2 else GEOMETRY.frames)
+    )
+    codes = encode(world.encoder, data, tmp_path / "codes")
+    out = tmp_path / "out"
+    settings = [f"model={world.decoder}", f"codes={codes}", f"data={data}", f"out={out}", "device=cpu", "sheet=20"]
+    assert main(["--workers", "0", *settings, "clips=8"]) == 0
+    seconds = sorted(json.loads(path.read_text())["seconds"] for path in (out / "parts").iterdir())
+    assert seconds == [1.2] + [2.4] * 7
+    lengths = sorted(path.stat().st_size for path in (out / "wav").iterdir())
+    assert lengths == [44 + 2 * 9600] * 8 + [44 + 2 * 19200] * 56

@@ -91,6 +91,21 @@ def test_baselines_are_what_they_are_called(found: dict[str, Any]):
     assert found["candidates"]["noise"]["of_noise"] == found["candidates"]["retrieval"]["of_retrieval"] == 1
 
 
+def test_onsets_of_all_clips_together(out: Path, found: dict[str, Any]):
+    with (out / "clips.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["candidate"] in ("truth", "shuffled")]
+    truth, other = ([line for line in lines if line["candidate"] == name] for name in ("truth", "shuffled"))
+    pairs = sum(
+        float(mine["onset_f1"] or 0) * (float(mine["onsets"]) + float(its["onsets"])) / 2
+        for mine, its in zip(other, truth, strict=True)
+    )
+    assert pairs == pytest.approx(round(pairs), abs=1e-3)  # a number of onsets
+    total = sum(float(line["onsets"]) for line in lines)
+    assert found["candidates"]["shuffled"]["onset_f1"] == pytest.approx(2 * pairs / total, abs=1e-5)
+    assert found["candidates"]["truth"]["onset_f1"] == 1
+    assert found["candidates"]["silence"]["onset_f1"] == 0
+
+
 def test_every_clip_and_candidate_has_its_line(out: Path, found: dict[str, Any]):
     with (out / "clips.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
