@@ -67,7 +67,7 @@ def _check(out: Path) -> None:
     assert len(made(out)) == 2 * _VIDEOS
     for line in report:
         samples, rate = wav(out / line["outputs"]["sound"])
-        assert len(samples) == round(2.0 * rate)
+        assert 2.0 * rate <= len(samples) < 2.1 * rate  # by its own last time stamp: these files show their last picture longer
         assert (out / line["outputs"]["video"]).stat().st_size > 1000
     summary = json.loads((out / "report.json").read_text())
     assert (summary["videos"], summary["failures"]) == (_VIDEOS, 3)
