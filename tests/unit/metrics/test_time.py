@@ -117,3 +117,10 @@ def test_a_sound_at_a_movement_is_in_time_with_it():
     sound = heard(clicks([2.05], 5.0))
     motion = motion_energy(video, 10.0, sound.frame_rate, sound.power.shape[1])
     assert sync_offset(sound.envelope, motion, sound.frame_rate).seconds == pytest.approx(0, abs=0.06)
+
+
+@pytest.mark.parametrize("late_s", [0.137, -0.0234, 1.0])
+def test_offsets_are_finer_than_a_frame(late_s: float):
+    time = np.arange(800) / 100
+    truth, ours = (np.exp(-(((time - 4 - late) / 0.1) ** 2)) for late in (0.0, late_s))
+    assert sync_offset(ours, truth, 100.0).seconds == pytest.approx(late_s, abs=0.001)
