@@ -67,7 +67,9 @@ def _check(out: Path) -> None:
     assert len(made(out)) == 2 * _VIDEOS
     for line in report:
         samples, rate = wav(out / line["outputs"]["sound"])
-        assert 2.0 * rate <= len(samples) < 2.1 * rate  # by its own last time stamp: these files show their last picture longer
+        assert (
+            2.0 * rate <= len(samples) < 2.1 * rate
+        )  # by its own last time stamp: these files show their last picture longer
         assert (out / line["outputs"]["video"]).stat().st_size > 1000
     summary = json.loads((out / "report.json").read_text())
     assert (summary["videos"], summary["failures"]) == (_VIDEOS, 3)
@@ -102,8 +104,8 @@ def test_forty_videos_a_node_cut_off_and_a_task_preempted(cluster: Testbed, plac
 
 def test_without_anything_it_says_what_to_do(cluster: Testbed, place: Path) -> None:
     log = place / "log.txt"
-    cluster.run("sbatch", "--wait", "-D", str(place), "-o", str(log), _SCRIPT, check=False)
+    cluster.run("sbatch", "--wait", "-o", str(log), _SCRIPT, check=False)
     assert "there are no videos at 'videos'" in log.read_text()
-    (place / "videos").mkdir()
-    cluster.run("sbatch", "--wait", "-D", str(place), "-o", str(log), "--open-mode=truncate", _SCRIPT, check=False)
+    more = ["-o", str(log), "--open-mode=truncate", f"--export=ALL,INPUT={place}/my videos"]
+    cluster.run("sbatch", "--wait", *more, _SCRIPT, check=False)
     assert "python -m v2a.export runs/audio --out models/audio" in log.read_text()
