@@ -53,7 +53,8 @@ class Heard:
     @cached_property
     def envelope(self) -> Array:
         """RMS over 110 ms around each frame, [N]."""
-        return np.sqrt(smooth(self.square, SMOOTHED))
+        # SciPy adds and takes away as it goes along: after a loud moment, nothing may come out a little below zero.
+        return np.sqrt(np.maximum(smooth(self.square, SMOOTHED), 0.0))
 
     @cached_property
     def envelope_db(self) -> Array:

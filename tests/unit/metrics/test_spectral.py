@@ -142,3 +142,13 @@ def test_correlation_with_weights():
     )
     with pytest.raises(ValueError, match="one length"):
         correlation(a, b[:2])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_digital_silence_after_a_loud_moment_is_silence(seed: int):
+    wave = noise(seed=seed, level_db=-3)
+    wave[RATE:] = 0
+    sound = heard(wave)
+    assert np.isfinite(sound.envelope).all()
+    assert float(sound.envelope_db[-1]) == pytest.approx(-70, abs=0.01)
+    assert envelope_correlation(sound, sound) == pytest.approx(1)
