@@ -82,7 +82,7 @@ def _check(config: Config, clips: ClipDataset) -> None:
 
 def _task(config: Config, clips: ClipDataset, comm: Comm, device: torch.device) -> VQVAETask:
     model = make_vqvae(config.model, config.quantizer, comm, config.train.seed).to(device)
-    return VQVAETask(model, device, fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
+    return VQVAETask(model, device, config, fps=clips.geometry.fps)
 
 
 def _test(

@@ -15,6 +15,7 @@ from v2a.loading.feed import in_order
 from v2a.models.make import make_vqvae
 from v2a.models.vqvae import Reconstruction
 from v2a.quantize.base import Quantized
+from v2a.vqvae.config import Config
 from v2a.vqvae.pictures import colour_codes, draw_pictures
 from v2a.vqvae.task import VQVAETask
 
@@ -30,9 +31,9 @@ class Shifted(nn.Module):
         return Reconstruction(video + 0.1, Quantized(torch.zeros(1), codes, loss, loss))
 
 
-def task(model: nn.Module, flip: bool = False) -> VQVAETask:
+def task(model: nn.Module, flip: bool = False, motion: float = 0) -> VQVAETask:
     """Around a made-up model."""
-    return VQVAETask(model, CPU, fps=10, flip=flip, scale=0.05)  # type: ignore[arg-type]
+    return VQVAETask(model, CPU, Config(flip=flip, motion=motion, loss_scale=0.05), fps=10)  # type: ignore[arg-type]
 
 
 def batch(frames: tuple[int, ...] = (20, 17)) -> dict[str, torch.Tensor]:
@@ -47,6 +48,40 @@ def test_the_loss_is_the_scaled_error_and_the_quantizers():
     assert float(found["loss"]) == pytest.approx((0.01 + 0.25) / 0.05, rel=1e-5)
     assert float(found["psnr"]) == pytest.approx(20.0, abs=1e-3)
     assert float(found["quantization"]) == 0.25
+
+
+def test_what_moves_weighs_more_in_the_loss_and_in_psnr_moving_but_not_in_psnr():
+    class Wrong(Shifted):
+        """Off by a tenth in the small square that moves, or in as many pixels of the sky."""
+
+        moving = True
+
+        def forward(self, video: torch.Tensor) -> Reconstruction:
+            made = super().forward(video)
+            wrong = video.clone()
+            for frame in range(20):
+                column = 2 * frame if self.moving else 40
+                wrong[:, :, frame, 30 if not self.moving else 10, column : column + 2] -= 0.1
+            return Reconstruction(wrong, made.quantized)
+
+    clips = batch((20,))
+    clips["video"][:] = 150
+    for frame in range(20):
+        clips["video"][:, frame, 10, 2 * frame : 2 * frame + 2] = 50
+    wrong = Wrong()
+    measured = {}
+    for wrong.moving in (True, False):
+        for motion in (0, 10):
+            found = task(wrong, motion=motion)
+            loss = float(found.loss(clips, 0)["loss"]) * 0.05 - 0.25
+            measured[wrong.moving, motion] = (
+                loss,
+                *(float(found.validate(clips)[name]) for name in ("psnr", "psnr_moving")),
+            )
+    assert measured[True, 0][:2] == pytest.approx(measured[False, 0][:2], rel=1e-4)
+    assert measured[True, 10][0] > 20 * measured[False, 10][0]
+    assert measured[True, 10][1] == pytest.approx(measured[False, 10][1], abs=1e-3)
+    assert measured[True, 10][2] < measured[False, 10][2] - 10
 
 
 def test_flips_mirror_columns_and_follow_the_seed():
@@ -101,7 +136,7 @@ def test_a_perfect_picture_has_ssim_one_and_a_finite_psnr():
 def test_usage_counts_over_an_epoch(discs: Path):
     config = small(discs)
     model = make_vqvae(config.model, config.quantizer, LocalComm(), 0)
-    real = VQVAETask(model, CPU, fps=10, flip=False, scale=0.05)
+    real = VQVAETask(model, CPU, config, fps=10)
     assert real.metrics() == {"usage": 0.0, "perplexity": 0.0}
     model.train()
     for clips in in_order(ClipDataset(discs, "train", frames=16, with_audio=False), 2, LocalComm()):
