@@ -45,7 +45,7 @@ class Config:
     preset: str = "base"
     crop: int = 20
     flip: bool = True
-    motion: float = 3.0
+    motion: float = 5.0
     loss_scale: float = 0.1
     device: str = "auto"
     model: Model = field(default_factory=Model)
