@@ -3,10 +3,10 @@
     python benchmarks/vqvae_library.py data/planes                      # 400 steps each: about 10 minutes on 2 cores
     python benchmarks/vqvae_library.py data/planes --steps 1500 --only ema-ours ema-library
 
-The network is the paper's (64 channels, 16 numbers a code, 1,024 codes), its loss the plain MSE, its training that of stage `vqvae`
-with the same seed: weights, order, crops and flips are equal, only the quantizer differs. "ema" starts with k-means and restarts
-dead codes, "gradient" learns its codebook by the quantization loss. PSNR is the mean over whole clips; usage and perplexity are those
-of the last epoch, or of what there was of it.
+The network is the paper's (64 channels, 16 numbers a code, 1,024 codes), its loss the plain MSE, its training that of stage
+`vqvae` with the same seed: weights, order, crops and flips are equal, only the quantizer differs. "ema" starts with k-means and
+restarts dead codes, "gradient" learns its codebook by the quantization loss. PSNR is the mean over whole clips; usage and
+perplexity are those of the last epoch, or of what there was of it.
 """
 
 from __future__ import annotations
@@ -47,25 +47,29 @@ class Library(nn.Module):
         ema = kind == "ema"
         self.codes, self.dim = codes, dim
         self.inner = VectorQuantize(
-            dim, codebook_size=codes, decay=0.97, commitment_weight=0.25, accept_3d_fmap=True, rotation_trick=False, kmeans_init=ema,
-            threshold_ema_dead_code=0.1 if ema else 0, learnable_codebook=not ema, ema_update=ema,
+            dim, codebook_size=codes, decay=0.97, commitment_weight=0.25, accept_3d_fmap=True, rotation_trick=False,
+            kmeans_init=ema, threshold_ema_dead_code=0.1 if ema else 0, learnable_codebook=not ema, ema_update=ema,
         )  # fmt: skip
         self.register_buffer("used", torch.zeros(codes, dtype=torch.int64))
 
     def forward(self, z: torch.Tensor) -> Quantized:
+        """Encodings [B, D, …] to vectors, codes and loss."""
         vectors, codes, loss = self.inner(z.float())
         if self.training:
             self.used += torch.bincount(codes.flatten(), minlength=self.codes)
         return Quantized(vectors, codes, loss.sum(), (vectors - z).square().mean().detach())
 
     def usage(self) -> float:
+        """Share of the codes since `reset_usage`."""
         return float((self.used > 0).double().mean())
 
     def perplexity(self) -> float:
+        """Of the codes since `reset_usage`."""
         shares = self.used.double() / self.used.sum().clamp(min=1)
         return float(torch.special.entr(shares).sum().exp())
 
     def reset_usage(self) -> None:
+        """Count anew."""
         self.used.zero_()
 
 
@@ -84,16 +88,17 @@ def run(data: Path, way: str, steps: int) -> str:
     clips = ClipDataset(data, "train", frames=config.crop, seed=config.train.seed, with_audio=False)
     test = ClipDataset(data, "test", with_audio=False)
     task = VQVAETask(model, CPU, config, fps=clips.geometry.fps)
-    feed = ClipFeed(clips, None, batch=config.train.batch, comm=comm, seed=config.train.seed, workers=0, pin_memory=False)
+    feed = ClipFeed(
+        clips, None, batch=config.train.batch, comm=comm, seed=config.train.seed, workers=0, pin_memory=False
+    )
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(config.train, checkpoint_every=steps)
         context = Context(comm, SerialTasks(), Path(folder), lambda step, metrics: None, lambda: False)
         made = train(task, feed, settings, context, CPU)
     usage, perplexity = task.model.quantizer.usage(), task.model.quantizer.perplexity()
     found, _ = validate(task, in_order(test, 1, comm), comm, Precision("fp32", CPU))
-    return (
-        f"{way:<20}{found['psnr']:8.2f}{found['ssim']:9.4f}{usage or made.get('usage', 0):8.3f}{perplexity or made.get('perplexity', 0):12.1f}"
-    )
+    usage, perplexity = usage or made.get("epoch/usage", 0.0), perplexity or made.get("epoch/perplexity", 0.0)
+    return f"{way:<20}{found['psnr']:8.2f}{found['ssim']:9.4f}{usage:8.3f}{perplexity:12.1f}"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,6 +27,11 @@ class Precision:
         self._device = device
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half)
 
+    @property
+    def can_scale_down(self) -> bool:
+        """Whether gradients that are not finite may be the scale's fault, and not the model's."""
+        return self.half and self.scaler.get_scale() > 1
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Around the forward pass."""
         return torch.autocast(self._device.type, dtype=torch.float16, enabled=self.half)

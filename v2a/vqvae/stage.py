@@ -13,6 +13,7 @@ from v2a.loading.dataset import ClipDataset
 from v2a.loading.feed import ClipFeed, in_order
 from v2a.models.make import make_vqvae
 from v2a.stages import Context
+from v2a.training.alone import alone_in
 from v2a.training.loop import train
 from v2a.training.precision import Precision, pick_device
 from v2a.training.stamp import stamp_run, write_json
@@ -35,15 +36,16 @@ def run(config: Config, context: Context) -> dict[str, float]:
     device = pick_device(config.device, comm.local_rank)
     clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
     _check(config, clips)
-    stamp_run(context.out, "vqvae", config, clips.geometry, comm)
-    task = _task(config, clips, comm, device)
-    feed = ClipFeed(
-        clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-        workers=_workers(config, device), pin_memory=device.type == "cuda",
-    )  # fmt: skip
-    metrics = train(task, feed, config.train, context, device)
-    if not metrics["stopped"]:
-        metrics |= _test(task, test, config, context, device)
+    with alone_in(context.out, comm):
+        stamp_run(context.out, "vqvae", config, clips.geometry, comm)
+        task = _task(config, clips, comm, device)
+        feed = ClipFeed(
+            clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
+            workers=_workers(config, device), pin_memory=device.type == "cuda",
+        )  # fmt: skip
+        metrics = train(task, feed, config.train, context, device)
+        if not metrics["stopped"]:
+            metrics |= _test(task, test, config, context, device)
     return metrics
 
 

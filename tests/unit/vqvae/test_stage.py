@@ -25,7 +25,7 @@ def finished(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def test_a_run_leaves_its_records(finished: tuple[Path, dict[str, float]]):
     out, metrics = finished
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.iterdir() if path.name != ".training.lock") == [
         "checkpoints", "metrics.jsonl", "pictures", "stage.json", "tensorboard", "test.json",
     ]  # fmt: skip
     assert metrics["step"] == 12
@@ -76,6 +76,22 @@ def test_another_network_in_the_same_folder_is_refused(discs: Path, finished: tu
     assert stamp is not None
     assert stamp["config"]["model"]["dim"] == 16
     assert stamp["geometry"] == TINY.as_dict()
+
+
+def test_another_loss_in_the_same_folder_is_refused(discs: Path, finished: tuple[Path, dict[str, float]]):
+    """Its scores could not be compared with those of the checkpoints that are there."""
+    with pytest.raises(ValueError, match=r"holds a run with loss_scale=0.1; go on with the same settings"):
+        run_stage("vqvae", small(discs, "loss_scale=10"), context(finished[0]))
+
+
+def test_a_resume_says_what_is_otherwise_now(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_stage("vqvae", small(discs, "train.steps=3"), context(tmp_path))
+    capsys.readouterr()
+    run_stage("vqvae", small(discs, "train.steps=5", "train.weight_decay=0"), context(tmp_path))
+    said = capsys.readouterr().out
+    assert "train.steps was 3 in this run, and is 5 from now on" in said
+    assert "train.weight_decay was 0.01 in this run, and is 0.0 from now on" in said
+    assert "going on from step 3" in said
 
 
 def test_other_clips_in_the_same_folder_are_refused(finished: tuple[Path, dict[str, float]], tmp_path: Path):
