@@ -113,6 +113,7 @@ class _Trainer:
             said["loss"],
         )
         self._skipped, self._step, self._saved_at = int(state["skipped"]), step, step  # type: ignore[call-overload]
+        self._skips_in_a_row = int(state.get("skips_in_a_row", 0))  # type: ignore[call-overload]
         if self._comm.rank == 0:
             print(f"going on from step {step}, written by {state['world']} ranks", flush=True)
 
@@ -132,6 +133,7 @@ class _Trainer:
                 "feed": self._feed.state_dict(),
                 "window": window,
                 "skipped": self._skipped,
+                "skips_in_a_row": self._skips_in_a_row,
                 "said": {
                     "epoch": self._epoch_metrics,
                     "validation": self._validated,
@@ -206,11 +208,9 @@ class _Trainer:
         finite = bool(torch.isfinite(norm))
         if not finite:
             self._refuse(bool(torch.isfinite(loss)))
-        with self._averaged.stepping():
-            if self._precision.half:
-                scaler.step(optimizer)  # leaves the step out by itself when a gradient is not finite
-            elif finite:
-                optimizer.step()
+        if finite:  # the scaler alone would step where only the norm is too large for a number
+            with self._averaged.stepping():
+                scaler.step(optimizer)
         scaler.update()
         self._skips_in_a_row = 0 if finite else self._skips_in_a_row
         return norm if finite else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -45,7 +46,7 @@ class Config:
     preset: str = "base"
     crop: int = 20
     flip: bool = True
-    motion: float = 5.0
+    motion: float = 0.0
     loss_scale: float = 0.1
     device: str = "auto"
     model: Model = field(default_factory=Model)
@@ -56,7 +57,7 @@ class Config:
         """Refuse crops that the strides do not divide."""
         if not 0 <= self.motion <= 1000:
             raise ValueError(f"expected motion from 0 to 1000, but got {self.motion:g}")
-        if not self.loss_scale > 0:
+        if not 0 < self.loss_scale < math.inf:
             raise ValueError(f"expected loss_scale above 0, but got {self.loss_scale:g}")
         stride = self.model.product[0]
         if self.crop < 0 or self.crop % stride:

@@ -53,6 +53,7 @@ def plan(config: Config) -> list[str]:
     """What a run would do, for people."""
     clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
     _check(config, clips)
+    Precision(config.train.precision, pick_device(config.device, 0))
     model = make_vqvae(config.model, config.quantizer, LocalComm(), config.train.seed)
     grid = clips.geometry.latent_grid([config.model.product])
     frames = config.crop or clips.geometry.frames

@@ -40,8 +40,9 @@ class VQVAETask:
         """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss)."""
         del step
         video = self._video(batch)
-        if self._flip and torch.rand(()) < 0.5:
-            video = video.flip(-1)
+        if self._flip:
+            mirrored = torch.rand(len(video), 1, 1, 1, 1) < 0.5  # on the CPU: a seed means the same on every device
+            video = torch.where(mirrored.to(video.device), video.flip(-1), video)
         made = self.model(video)
         squares = (made.video.float() - video).square()
         errors = squares.detach().mean(dim=(1, 2, 3, 4))  # [B]

@@ -176,6 +176,27 @@ def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monke
         run(tmp_path / "nan", SmallTask(spoil={(5, 0)}), on_nan="stop")
 
 
+def test_steps_left_out_in_a_row_are_counted_over_a_stop(tmp_path: Path):
+    spoiled = SmallTask(spoil={(step, 0) for step in range(5, 20)})
+    train(spoiled, SmallFeed(), settings(), context(tmp_path, stop_after(9)), CPU)
+    with pytest.raises(FloatingPointError, match=r"not finite 6 times in a row at step 10 "):
+        run(tmp_path, SmallTask(spoil=spoiled.spoil), max_skips=5)
+
+
+def test_a_norm_too_large_for_a_number_leaves_the_step_out(tmp_path: Path):
+    class Huge(SmallTask):
+        def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+            found = super().loss(batch, step)
+            return {**found, "loss": found["loss"] * (1e25 if step == 3 else 1.0)}
+
+    task = Huge()
+    train(task, SmallFeed(), settings(), context(tmp_path, stop_after(3)), CPU)
+    before = state(task)
+    train(task, SmallFeed(), settings(), context(tmp_path, stop_after(1)), CPU)
+    changed = [name for name, value in state(task).items() if not torch.equal(value, before[name])]
+    assert changed == ["seen"]
+
+
 def test_a_run_that_goes_on_takes_the_settings_it_is_given_now(tmp_path: Path):
     def first_weight(**changes: object) -> float:
         out = tmp_path / str(changes)
