@@ -94,7 +94,7 @@ def make_task(config, clips, comm, variant: str):
     from v2a.vqvae.task import VQVAETask
 
     model = make_vqvae(config.model, config.quantizer, comm, config.train.seed)
-    task = VQVAETask(model, torch.device("cpu"), fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
+    task = VQVAETask(model, torch.device("cpu"), config, fps=clips.geometry.fps)
     if variant != "ddp-gloo":
         return task
     through = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -109,7 +109,7 @@ def make_task(config, clips, comm, variant: str):
             finally:
                 self.model = model
 
-    return Through(model, torch.device("cpu"), fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
+    return Through(model, torch.device("cpu"), config, fps=clips.geometry.fps)
 
 
 def run_bare(task, feed, config, steps: int, clock: Clock) -> None:

@@ -73,6 +73,16 @@ class HorovodComm:
         named = list(named_parameters)
         if all(parameter.device.type == "cpu" for _, parameter in named):
             return FlatAveraged(optimizer, [parameter for _, parameter in named], self._hvd, compression)
+        return self.overlapping(optimizer, named, passes, compression)
+
+    def overlapping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        named: list[tuple[str, torch.nn.Parameter]],
+        passes: int,
+        compression: Compression,
+    ) -> HorovodAveraged:
+        """Horovod's DistributedOptimizer, wherever the parameters are."""
         wrapped = self._hvd.DistributedOptimizer(
             optimizer,
             named_parameters=named,

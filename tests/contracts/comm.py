@@ -165,6 +165,38 @@ def check_a_wrapped_optimizer_goes_on_step_after_step(comm: Comm) -> None:
         assert torch.equal(comm.all_reduce(flat, "max"), -comm.all_reduce(-flat, "max"))
 
 
+def check_two_passes_under_a_loss_scale(comm: Comm) -> None:
+    """As on GPUs: gradients of two passes are averaged as one; what overflows on one rank is left out on all, and then goes on."""
+    network, optimizer_of = _network(), lambda network: torch.optim.SGD(network.parameters(), lr=1.0)
+    averaged = comm.wrap_optimizer(optimizer_of(network), network.named_parameters(), passes=2)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    inputs, targets = _batch(4 * comm.size)
+    whole = _network()
+    plain = optimizer_of(whole)
+    for overflow in (False, True, False):
+        averaged.optimizer.zero_grad()
+        for part in range(2):
+            mine = slice(4 * comm.rank + 2 * part, 4 * comm.rank + 2 * part + 2)
+            loss = nn.functional.mse_loss(network(inputs[mine]), targets[mine]) / 2
+            # 1e37 is a number, and 1,024 times that is none.
+            scaler.scale(loss * (1e37 if overflow and comm.rank == comm.size - 1 else 1.0)).backward()
+        averaged.average()
+        scaler.unscale_(averaged.optimizer)
+        before = [parameter.detach().clone() for parameter in network.parameters()]
+        with averaged.stepping():
+            scaler.step(averaged.optimizer)
+        scaler.update()
+        moved = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
+        assert moved == [not overflow] * len(moved)
+        if not overflow:
+            plain.zero_grad()
+            nn.functional.mse_loss(whole(inputs), targets).backward()
+            plain.step()
+    assert scaler.get_scale() == 512
+    for ours, reference in zip(network.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)  # as above, twice
+
+
 CONTRACT: tuple[Callable[[Comm], None], ...] = (
     check_layout,
     check_sum,
@@ -178,6 +210,7 @@ CONTRACT: tuple[Callable[[Comm], None], ...] = (
     check_roots_out_of_range_are_refused,
     check_gradients_are_averaged,
     check_a_wrapped_optimizer_goes_on_step_after_step,
+    check_two_passes_under_a_loss_scale,
 )
 
 

@@ -241,8 +241,11 @@ def check_damaged_checkpoints_give_way_to_older_ones(place: Place) -> None:
         found = Checkpoints(place.folder / name / "checkpoints", keep=3).load_latest(place.comm, torch.device("cpu"))
         assert found is not None
         assert found[1] == 15, f"{name}: step {found[1]}"
-    place.train("flipped")
+    place.train("flipped", "train.keep=1")
     assert differences(left(place.folder / "whole"), left(place.folder / "flipped")) == []
+    names = {path.name for path in (place.folder / "flipped" / "checkpoints").iterdir()}
+    assert f"step-{STEPS:08d}.pt" in names, "what was damaged counted among those kept"
+    assert "step-00000017.damaged" in names
 
 
 def check_damage_that_one_rank_sees_makes_all_go_back(place: Place) -> None:
@@ -262,7 +265,12 @@ def check_damage_that_one_rank_sees_makes_all_go_back(place: Place) -> None:
 def check_nothing_sound_is_an_error(place: Place) -> None:
     """On all ranks, with each file and the way out."""
     place.train("run", "train.keep=2", should_stop=asked_after(17))
+    place.copy("run", "notes")
     place.on_rank_0(lambda: [_flip(path) for path in (place.folder / "run" / "checkpoints").glob("*.pt")])
+    notes = place.folder / "notes" / "checkpoints"
+    place.on_rank_0(lambda: [path.write_text("[]") for path in notes.glob("*.json")])
+    with pytest.raises(CheckpointError, match="none of the checkpoints"):
+        place.train("notes")
     with pytest.raises(CheckpointError) as caught:
         place.train("run")
     for part in (

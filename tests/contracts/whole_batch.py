@@ -37,7 +37,7 @@ def _gradients(place: Place, comm: Comm, clips: range, kind: str) -> dict[str, t
     """Averaged over the ranks of `comm`, of one loss over these clips of this rank."""
     config = load_config("vqvae", [*SETTINGS, *ALIKE, f"quantizer={kind}", START[kind], f"data={place.data}"])
     model = make_vqvae(config.model, config.quantizer, comm, 0)
-    task = VQVAETask(model, torch.device("cpu"), fps=10, flip=False, scale=config.loss_scale)
+    task = VQVAETask(model, torch.device("cpu"), config, fps=10)
     averaged = comm.wrap_optimizer(torch.optim.SGD(model.parameters(), lr=1.0), model.named_parameters())
     batch = whole_batch(ClipDataset(place.data, "train", frames=8, with_audio=False).__getitems__(list(clips)))
     task.loss(batch, 0)["loss"].backward()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.distributed.launch import LAUNCHERS, launch, missing
+from tests.distributed.launch import launch, missing
 from tests.house.source import CHECKOUT
 from tests.unit.codes.making import make_run
 from tests.unit.shards.making import make_dataset
@@ -74,33 +71,19 @@ def test_an_error_of_one_rank_ends_all_with_its_sentence(settings: list[str], tm
     assert "holds codes of the encoder" in ended.output
 
 
-def _run_and_kill(command: list[str], out: Path, whole: int, victim: int) -> int:
-    """Start it, kill one of its ranks (-1: the launcher) when so many shards are whole; its exit status."""
-    environ = {**os.environ, "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
-    log = (out.parent / "log.txt").open("ab")
-    process = subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=log, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 120
-    while process.poll() is None:
-        assert time.monotonic() < deadline
-        if _whole(out) >= whole:
-            ranks = psutil.Process(process.pid).children(recursive=True)
-            os.kill(ranks[victim].pid if victim >= 0 else process.pid, signal.SIGKILL)
-            break
-        time.sleep(0.002)
-    return process.wait(timeout=60)
-
-
 def test_killed_at_any_moment_and_the_same_command_again(settings: list[str], tmp_path: Path):
     assert main(["--workers", "0", *settings, f"out={tmp_path / 'one'}"]) == 0
     out = tmp_path / "two"
     out.mkdir()
-    ranks = [*LAUNCHERS["mpirun"], sys.executable, *_worker(tmp_path, out, settings)]
-    local = [sys.executable, "-m", "v2a.codes", "--workers", "0", *settings, f"out={out}"]
-    counts = []
-    for command, victim, more in ((ranks, 1, 5), (local, -1, 9)):
-        assert _run_and_kill(command, out, _whole(out) + more, victim) != 0, (tmp_path / "log.txt").read_text()
-        counts.append(_whole(out))
-    assert 0 < counts[0] < counts[-1] < _SHARDS
+    dying = ["-m", "tests.distributed.killed_codes"]
+    for killed in (1, 0):
+        ended = launch("mpirun", [*dying, "5", str(killed), *_worker(tmp_path, out, settings)[1:]])
+        assert ended.status != 0, ended.output
+    by_ranks = _whole(out)
+    assert 10 <= by_ranks <= 20
+    alone = [sys.executable, *dying, "9", "0", "v2a.codes", "--workers", "0", *settings, f"out={out}"]
+    assert subprocess.run(alone, cwd=CHECKOUT, timeout=120, check=False).returncode == -signal.SIGKILL
+    assert _whole(out) == by_ranks + 9
     assert verify_codes(out).problems == []
     ended = launch("mpirun", _worker(tmp_path, out, settings))
     assert ended.status == 0, ended.output

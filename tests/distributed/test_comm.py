@@ -22,11 +22,13 @@ def launcher(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="module")
-def came(launcher: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+@pytest.fixture(scope="module", params=["", "overlapping"], ids=["cpu", "as-on-gpus"])
+def came(
+    launcher: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, str]]:
     """What came of each part of the contract, for each rank. One launch for all parts: it takes seconds."""
     folder = tmp_path_factory.mktemp("contract")
-    ended = launch(launcher, ["-m", "tests.distributed.contract_ranks", str(folder)])
+    ended = launch(launcher, ["-m", "tests.distributed.contract_ranks", str(folder), request.param])
     paths = [folder / f"rank-{rank}.json" for rank in range(2)]
     assert ended.status == 0, ended.output
     return [json.loads(path.read_text()) for path in paths]

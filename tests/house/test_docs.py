@@ -69,7 +69,9 @@ def test_examples_of_help_texts_are_accepted(module: str):
 
 def _example_lines(text: str) -> list[str]:
     lines = text.splitlines()
-    return [line for line in lines if re.match(r"\s*(python\S*|srun|mpirun|horovodrun|eval|make|sbatch|\w+=\S*)\s", line)]
+    return [
+        line for line in lines if re.match(r"\s*(python\S*|srun|mpirun|horovodrun|eval|make|sbatch|\w+=\S*)\s", line)
+    ]
 
 
 # --- the checks find faults -----------------------------------------------------------------------------------------

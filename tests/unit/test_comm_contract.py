@@ -56,7 +56,7 @@ class _Doubling(LocalComm):
             },
         ),
         (_Unchecked(), {"check_roots_out_of_range_are_refused"}),
-        (_Doubling(), {"check_gradients_are_averaged"}),
+        (_Doubling(), {"check_gradients_are_averaged", "check_two_passes_under_a_loss_scale"}),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -45,7 +45,11 @@ def framewise_loss(
         if weights.stft or weights.mse:
             drawn = decoder.render(controls)
             parts |= {"stft": stft_loss(drawn, truth), "mse": (drawn - truth).square().mean()}
-    total = sum(getattr(weights, name) * value for name, value in parts.items())
+    factors = {
+        "power": weights.power, "centroid": weights.centroid, "pitch": weights.pitch, "tonal": weights.tonal, "stft": weights.stft,
+        "mse": weights.mse,
+    }  # fmt: skip
+    total = sum(factors[name] * value for name, value in parts.items())
     return {"loss": total, **parts, "mse_silence": truth.square().mean()}
 
 

@@ -15,6 +15,7 @@ from v2a.audio.vectors import codebooks_of
 from v2a.loading.codes import CodeDataset
 from v2a.loading.feed import ClipFeed, in_order
 from v2a.stages import Context
+from v2a.training.alone import alone_in
 from v2a.training.held_out import measure_test
 from v2a.training.loop import train
 from v2a.training.precision import Precision, pick_device, reading_processes
@@ -39,19 +40,22 @@ def run(config: Config, context: Context) -> dict[str, float]:
     clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
     _check(config, clips)
     grid = _grid(encoder)
-    stamp_run(context.out, "audio", config, encoder.geometry, comm)
-    keep_encoder(context.out, Path(config.model), encoder.identity, comm)
-    decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
-    task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
-    feed = ClipFeed(
-        clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-        workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
-    )  # fmt: skip
-    metrics = train(task, feed, config.train, context, device)
-    if not metrics["stopped"]:
-        wanted = {"step": config.train.steps, "clips": test.identity}
-        precision = Precision(config.train.precision, device)
-        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm=comm, precision=precision)
+    with alone_in(context.out, comm):
+        stamp_run(context.out, "audio", config, encoder.geometry, comm)
+        keep_encoder(context.out, Path(config.model), encoder.identity, comm)
+        decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
+        task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
+        feed = ClipFeed(
+            clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
+            workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
+        )  # fmt: skip
+        metrics = train(task, feed, config.train, context, device)
+        if not metrics["stopped"]:
+            precision = Precision(config.train.precision, device)
+            tested = in_order(test, 1, comm)
+            metrics |= measure_test(
+                context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision
+            )
     return metrics
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from v2a.export.errors import ModelError
+from v2a.training.agreement import weights_hash
 from v2a.training.checkpoint import CheckpointError, Checkpoints, Saved, load_checkpoint
 from v2a.training.stamp import FILE, read_stamp
 
@@ -54,7 +55,9 @@ def read_run(folder: Path, best: bool = False) -> Run:
         ) from None
     lowest = _checkpoints(folder).best()
     is_best = lowest is not None and lowest.step == saved.step
-    return Run(Path(folder), stamp, saved.step, is_best, weights, read_metrics(folder, saved.step))
+    return Run(
+        Path(folder), stamp, saved.step, is_best, weights, read_metrics(folder, saved.step, weights_hash(weights))
+    )
 
 
 def find_checkpoint(folder: Path, best: bool = False) -> tuple[Saved, dict[str, Any]]:
@@ -84,8 +87,9 @@ def find_checkpoint(folder: Path, best: bool = False) -> tuple[Saved, dict[str, 
     return found, stamp
 
 
-def read_metrics(folder: Path, step: int) -> dict[str, float]:
-    """What the run wrote about this step: the validation at it, the last epoch before it, and the test when it was made with it."""
+def read_metrics(folder: Path, step: int, weights: str) -> dict[str, float]:
+    """What the run wrote about this step: the validation at it, the last epoch before it, and the test when it was made with these
+    weights (`weights_hash`)."""
     found: dict[str, float] = {}
     for line in _lines(Path(folder) / "metrics.jsonl"):
         kept = {name: value for name, value in line.items() if name.startswith(_KEPT)}
@@ -94,7 +98,7 @@ def read_metrics(folder: Path, step: int) -> dict[str, float]:
             found |= kept
     try:
         test = json.loads((Path(folder) / "test.json").read_text())
-        if test["step"] == step:
+        if test["step"] == step and test["weights"] == weights:
             found |= {f"test/{name}": float(value) for name, value in test["metrics"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # not tested yet

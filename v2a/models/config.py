@@ -30,7 +30,7 @@ class Model:
     NAME: ClassVar[str] = "name"
 
     name: str = "residual"
-    dim: int = 64
+    dim: int = 96
     channels: int = 192
     narrow: int = 64
     blocks: int = 3

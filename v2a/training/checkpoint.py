@@ -7,9 +7,12 @@ fitting second file the first does not count, so a kill or a full disk at any mo
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,28 +97,46 @@ class Checkpoints:
 
     def best(self) -> Saved | None:
         """The one with the lowest score; None when none was validated."""
-        scored = [saved for saved in self.all() if saved.score is not None]
+        scored = [saved for saved in self.all() if saved.score is not None and math.isfinite(saved.score)]
         return min(scored, key=lambda saved: (saved.score, -saved.step), default=None)
 
     def load_latest(self, comm: Comm, device: torch.device) -> tuple[dict[str, Any], int] | None:
         """State and step of the newest checkpoint that every rank can read; None when there is none.
 
+        Those that are passed over for it are named, and put aside as `step-….damaged`, so that they do not count among those kept.
+
         Raises:
             CheckpointError: there are some, and none of them is sound.
         """
-        names = [saved.path.name for saved in reversed(self.all())] if comm.rank == 0 else []
-        refused = []
-        for step in _agreed([int(name[5:13]) for name in names], comm):
+        refused: dict[Path, str] = {}
+        for step in _agreed(self._noted() if comm.rank == 0 else [], comm):
             path = self._folder / f"step-{step:08d}.pt"
             state, reason = _read(path, device)
             if _all_ranks(state is not None, comm):
+                if comm.rank == 0:
+                    self._put_aside(refused, path)
                 return state, step  # type: ignore[return-value]
-            refused.append(f"{path.name}: {reason or 'another rank cannot read it'}")
+            refused[path] = f"{path.name}: {reason or 'another rank cannot read it'}"
         if refused:
             raise CheckpointError(
-                f"none of the checkpoints in {self._folder} is sound ({'; '.join(refused)}). Remove that folder to begin anew"
+                f"none of the checkpoints in {self._folder} is sound ({'; '.join(refused.values())}). Remove that folder to "
+                "begin anew"
             )
         return None
+
+    def _noted(self) -> list[int]:
+        """Steps with a second file, whatever is in it; newest first."""
+        found = [re.fullmatch(r"step-([0-9]{8,})\.json", path.name) for path in self._folder.glob("step-*.json")]
+        return sorted((int(match[1]) for match in found if match), reverse=True)
+
+    def _put_aside(self, refused: Mapping[Path, str], used: Path) -> None:
+        for path, reason in refused.items():
+            print(
+                f"checkpoint {reason}; {used.name} is used, and that one put aside as {path.stem}.damaged", flush=True
+            )
+            with suppress(OSError):
+                path.with_suffix(".json").unlink(missing_ok=True)
+                path.rename(path.with_suffix(".damaged"))
 
     def _prune(self) -> None:
         every, best = self.all(), self.best()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from v2a.config import choose
@@ -63,7 +64,7 @@ class Train:
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
         for name, least in _LEAST.items():
-            if not getattr(self, name) >= least:
+            if not least <= getattr(self, name) < math.inf:
                 raise ValueError(f"expected train.{name} of at least {least}, but got {getattr(self, name)}")
         if not 0 < self.lr < 1:
             raise ValueError(f"expected a learning rate between 0 and 1, but got train.lr={self.lr:g}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from v2a.comm import Comm
+from v2a.training.agreement import weights_hash
 from v2a.training.precision import Precision
 from v2a.training.stamp import write_json
 from v2a.training.task import Batch, Task
@@ -17,19 +18,21 @@ from v2a.training.validate import validate
 
 
 def measure_test(  # noqa: PLR0913 - all of them belong to one measurement
-    out: Path, wanted: dict[str, object], task: Task, batches: Iterable[Batch], *, comm: Comm, precision: Precision
+    out: Path, step: float, clips: str, task: Task, batches: Iterable[Batch], *, comm: Comm, precision: Precision
 ) -> dict[str, float]:
-    """Means over the test split, as "test/…"; kept in `test.json`, and taken from there the next time.
+    """Means over the test split, as "test/…"; kept in `test.json` with a hash of the weights, and taken from there the next time.
 
     Args:
         out: the run's folder.
-        wanted: what they are measured of: step and clips.
+        step: that was reached.
+        clips: identity of the test split.
         task: what is measured.
         batches: this rank's part.
         comm: the ranks; rank 0 reads and writes.
         precision: of the forward pass.
     """
     path, names = out / "test.json", (*task.validation_sums, "clips")
+    wanted = {"step": int(step), "clips": clips, "weights": weights_hash(task.model.state_dict())}
     kept = _kept(path, wanted) if comm.rank == 0 else {}
     values = comm.broadcast(torch.tensor([kept.get(name, torch.nan) for name in names], dtype=torch.float64))
     if bool(values[-1].isnan()):

@@ -26,6 +26,8 @@ from v2a.training.task import Batch, Task
 from v2a.training.validate import validate
 from v2a.training.window import Window
 
+_SET = ("base_lr", "betas", "weight_decay")  # what a config says of a group of weights
+
 
 class RanksDiffer(RuntimeError):  # noqa: N818 - the name says what happened
     """The ranks hold different weights: a collective is broken, or something random is not shared."""
@@ -64,8 +66,8 @@ class _Trainer:
         self._comm: Comm = context.comm
         self._precision = Precision(config.precision, device)
         groups = parameter_groups(task.model, config, self._comm.size)
-        self._bases = [group["base_lr"] for group in groups]
         optimizer = torch.optim.AdamW(groups, betas=(0.9, config.beta2))
+        self._groups = [{name: group[name] for name in _SET} for group in optimizer.param_groups]
         self._averaged = self._comm.wrap_optimizer(
             optimizer,
             task.model.named_parameters(),
@@ -99,8 +101,8 @@ class _Trainer:
         self._task.model.load_state_dict(state["model"])  # type: ignore[arg-type]
         optimizer = self._averaged.optimizer
         optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        for group, base in zip(optimizer.param_groups, self._bases, strict=True):
-            group["base_lr"] = base  # of this world size
+        for group, mine in zip(optimizer.param_groups, self._groups, strict=True):
+            group.update(mine)  # of this config and world size, not of the run that was stopped
         self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
         self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
         self._window.load_state_dict(state["window"], self._comm)  # type: ignore[arg-type]
@@ -111,6 +113,7 @@ class _Trainer:
             said["loss"],
         )
         self._skipped, self._step, self._saved_at = int(state["skipped"]), step, step  # type: ignore[call-overload]
+        self._skips_in_a_row = int(state.get("skips_in_a_row", 0))  # type: ignore[call-overload]
         if self._comm.rank == 0:
             print(f"going on from step {step}, written by {state['world']} ranks", flush=True)
 
@@ -130,6 +133,7 @@ class _Trainer:
                 "feed": self._feed.state_dict(),
                 "window": window,
                 "skipped": self._skipped,
+                "skips_in_a_row": self._skips_in_a_row,
                 "said": {
                     "epoch": self._epoch_metrics,
                     "validation": self._validated,
@@ -204,11 +208,9 @@ class _Trainer:
         finite = bool(torch.isfinite(norm))
         if not finite:
             self._refuse(bool(torch.isfinite(loss)))
-        with self._averaged.stepping():
-            if self._precision.half:
-                scaler.step(optimizer)  # leaves the step out by itself when a gradient is not finite
-            elif finite:
-                optimizer.step()
+        if finite:  # the scaler alone would step where only the norm is too large for a number
+            with self._averaged.stepping():
+                scaler.step(optimizer)
         scaler.update()
         self._skips_in_a_row = 0 if finite else self._skips_in_a_row
         return norm if finite else None
@@ -216,6 +218,8 @@ class _Trainer:
     def _refuse(self, finite: bool) -> None:
         """Count a step that is left out; stop when the policy says so. `finite`: this rank's loss was."""
         self._skipped += 1
+        if self._precision.can_scale_down and not ranks_where(not finite, self._comm):
+            return  # what fp16 could not hold: the scaler, which begins high on purpose, comes down by itself
         self._skips_in_a_row += 1
         too_many = self._skips_in_a_row > self._config.max_skips
         if self._config.on_nan == "skip" and not too_many:

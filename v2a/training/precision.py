@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -29,6 +30,11 @@ class Precision:
         self._device = device
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half)
 
+    @property
+    def can_scale_down(self) -> bool:
+        """Whether gradients that are not finite may be the scale's fault, and not the model's."""
+        return self.half and self.scaler.get_scale() > 1
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Around the forward pass."""
         return torch.autocast(self._device.type, dtype=torch.float16, enabled=self.half)
@@ -39,12 +45,24 @@ class Precision:
 
 
 def pick_device(name: str, local_rank: int) -> torch.device:
-    """ "auto": this rank's GPU, the CPU where there is none; or the device that is named."""
-    if name != "auto":
-        return torch.device(name)
-    if not torch.cuda.is_available():
+    """Of this rank: its own GPU for "cuda"; "auto" for that, or the CPU where there is none; or just the one that is named.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    found = re.fullmatch(r"auto|cpu|cuda(?::([0-9]+))?", name)
+    if not found:
+        raise ValueError(f"expected device=auto, cpu, cuda, or cuda:N, but got device={name}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
         return torch.device("cpu")
-    index = local_rank % torch.cuda.device_count()  # --gpus-per-task shows each task one device, number 0
+    # --gpus-per-task shows each task one device, number 0
+    index = int(found[1]) if found[1] else local_rank % max(1, count)
+    if index >= count:
+        raise ValueError(
+            f"expected a GPU for device={name}, but torch sees {count or 'none'}; device=auto takes what is there, and "
+            "`python -m hpc.preflight` says what is wrong"
+        )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
 

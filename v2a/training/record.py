@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import scipy.io.wavfile
@@ -37,9 +38,14 @@ class Recorder:
         self._shown = 0.0
 
     def record(self, step: int, metrics: Mapping[str, float]) -> None:
-        """One line of metrics, one point of every curve."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
+        """One line of metrics, one point of every curve.
+
+        Raises:
+            OSError: it cannot be written; names the file, and what then.
+        """
+        with naming(Path(self._file.name)):
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
         for name, value in metrics.items():
             if self._board is not None:
                 self._board.add_scalar(name, value, step)
@@ -62,7 +68,8 @@ class Recorder:
         for name, picture in pictures.items():
             kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
             unfinished = self._pictures / f".{name}.tmp"
-            unfinished.write_bytes(encoded)
+            with naming(unfinished):
+                unfinished.write_bytes(encoded)
             unfinished.replace(self._pictures / f"{name}.{kind}")
             if self._board is not None:
                 self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
@@ -78,9 +85,20 @@ class Recorder:
 
     def close(self) -> None:
         """End the files."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take was said when it was written
+            self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the disk says which file it was, and that nothing but it is lost."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.strerror}: {path} could not be written. Make room, and the same command goes on from the last checkpoint"
+        raise OSError(error.errno, why) from error
 
 
 def _keep_until(path: Path, step: int) -> Path:

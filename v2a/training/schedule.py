@@ -39,12 +39,19 @@ def parameter_groups(model: torch.nn.Module, config: Train, world: int) -> list[
     A parameter may name a learning rate of its own, a factor of `config.lr`, as its attribute `lr_factor` (a codebook does).
     """
     lr = config.lr * world_factor(world, config.lr_scaling)
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            decay = config.weight_decay if parameter.ndim > 1 and not hasattr(parameter, "lr_factor") else 0.0
-            groups.setdefault((lr * getattr(parameter, "lr_factor", 1.0), decay), []).append(parameter)
+            decays = parameter.ndim > 1 and not hasattr(
+                parameter, "lr_factor"
+            )  # whatever the decay: a resume may change it
+            groups.setdefault((getattr(parameter, "lr_factor", 1.0), decays), []).append(parameter)
     return [
-        {"params": parameters, "lr": base, "base_lr": base, "weight_decay": decay}
-        for (base, decay), parameters in groups.items()
+        {
+            "params": parameters,
+            "lr": lr * factor,
+            "base_lr": lr * factor,
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for (factor, decays), parameters in groups.items()
     ]

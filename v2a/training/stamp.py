@@ -13,6 +13,8 @@ from v2a.comm import Comm
 from v2a.geometry import Geometry
 
 FILE = "stage.json"
+# Where things are and what they are called may change on the way: the data's identity is in the checkpoint.
+_ELSEWHERE = ("data", "codes", "model", "device", "preset")
 
 
 def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm) -> None:
@@ -21,12 +23,12 @@ def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm
     Args:
         out: the run's folder.
         stage: its name.
-        config: a dataclass; its groups other than "train" make the network.
+        config: a dataclass; what it holds but "train", and where things are, makes the network and its loss.
         geometry: of the clips.
         comm: all ranks look, rank 0 writes.
 
     Raises:
-        ValueError: the folder holds a run with another network, or on clips of another size; names the difference.
+        ValueError: the folder holds a run with another network or loss, or on clips of another size; names the difference.
     """
     mine = {"stage": stage, "config": dataclasses.asdict(config), "geometry": geometry.as_dict()}
     there = read_stamp(out)
@@ -37,6 +39,8 @@ def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm
             raise ValueError(f"{out} holds a run with {was}; go on with the same settings, or choose another folder")
     comm.barrier()  # no rank reads what rank 0 writes now
     if comm.rank == 0:
+        for line in _changes(there, mine):
+            print(line, flush=True)
         write_json(out / FILE, mine)
 
 
@@ -66,7 +70,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _network(stamp: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted names of what a checkpoint depends on."""
-    groups = {name: value for name, value in stamp["config"].items() if isinstance(value, dict) and name != "train"}
-    groups["geometry"] = stamp["geometry"]
+    config = {name: value for name, value in stamp["config"].items() if name != "train"}
+    groups = {name: value for name, value in config.items() if isinstance(value, dict)} | {
+        "geometry": stamp["geometry"]
+    }
     leaves = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
-    return {"stage": stamp["stage"], **leaves}
+    plain = {name: value for name, value in config.items() if name not in groups and name not in _ELSEWHERE}
+    return {"stage": stamp["stage"], **plain, **leaves}
+
+
+def _changes(there: Mapping[str, Any] | None, mine: Mapping[str, Any]) -> list[str]:
+    """Sentences on how a run goes on in another way than it was begun."""
+    if there is None:
+        return []
+    was, now = there["config"].get("train", {}), mine["config"].get("train", {})
+    names = [name for name in now if name in was and was[name] != now[name]]
+    return [f"train.{name} was {was[name]} in this run, and is {now[name]} from now on" for name in names]

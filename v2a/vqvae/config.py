@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ class Config:
             clips of `v2a.prepare preset=tiny`).
         crop: frames of a random crop of a clip; 0 for whole clips, as in the paper.
         flip: mirror clips at random.
+        motion: how much more the error of what moves counts than that of what stands still; 0 for the paper's plain MSE.
         loss_scale: what the sum of the picture's squared error and the quantizer's losses is divided by.
         device: "auto", "cpu", "cuda", "cuda:1", ….
         model: the network; `model=paper` names it.
@@ -31,7 +33,7 @@ class Config:
         "base": (),
         "paper": (
             "model=paper", "model.channels=64", "model.dim=16", "quantizer=gradient", "quantizer.start=uniform",
-            "quantizer.restart_below=0", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
+            "quantizer.restart_below=0", "crop=0", "motion=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
         ),
         "tiny": (
             "model.channels=32", "model.narrow=16", "model.blocks=1", "model.encoder_blocks=1", "model.dim=16",
@@ -44,6 +46,7 @@ class Config:
     preset: str = "base"
     crop: int = 20
     flip: bool = True
+    motion: float = 0.0
     loss_scale: float = 0.1
     device: str = "auto"
     model: Model = field(default_factory=Model)
@@ -52,7 +55,9 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse crops that the strides do not divide."""
-        if not self.loss_scale > 0:
+        if not 0 <= self.motion <= 1000:
+            raise ValueError(f"expected motion from 0 to 1000, but got {self.motion:g}")
+        if not 0 < self.loss_scale < math.inf:
             raise ValueError(f"expected loss_scale above 0, but got {self.loss_scale:g}")
         stride = self.model.product[0]
         if self.crop < 0 or self.crop % stride:

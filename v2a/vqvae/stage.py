@@ -12,6 +12,7 @@ from v2a.loading.dataset import ClipDataset
 from v2a.loading.feed import ClipFeed, in_order
 from v2a.models.make import make_vqvae
 from v2a.stages import Context
+from v2a.training.alone import alone_in
 from v2a.training.held_out import measure_test
 from v2a.training.loop import train
 from v2a.training.precision import Precision, pick_device, reading_processes
@@ -34,17 +35,20 @@ def run(config: Config, context: Context) -> dict[str, float]:
     device = pick_device(config.device, comm.local_rank)
     clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
     _check(config, clips)
-    stamp_run(context.out, "vqvae", config, clips.geometry, comm)
-    task = _task(config, clips, comm, device)
-    feed = ClipFeed(
-        clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-        workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
-    )  # fmt: skip
-    metrics = train(task, feed, config.train, context, device)
-    if not metrics["stopped"]:
-        wanted = {"step": config.train.steps, "clips": test.identity}
-        precision = Precision(config.train.precision, device)
-        metrics |= measure_test(context.out, wanted, task, in_order(test, 1, comm), comm=comm, precision=precision)
+    with alone_in(context.out, comm):
+        stamp_run(context.out, "vqvae", config, clips.geometry, comm)
+        task = _task(config, clips, comm, device)
+        feed = ClipFeed(
+            clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
+            workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
+        )  # fmt: skip
+        metrics = train(task, feed, config.train, context, device)
+        if not metrics["stopped"]:
+            precision = Precision(config.train.precision, device)
+            tested = in_order(test, 1, comm)
+            metrics |= measure_test(
+                context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision
+            )
     return metrics
 
 
@@ -52,6 +56,7 @@ def plan(config: Config) -> list[str]:
     """What a run would do, for people."""
     clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
     _check(config, clips)
+    Precision(config.train.precision, pick_device(config.device, 0))
     model = make_vqvae(config.model, config.quantizer, LocalComm(), config.train.seed)
     grid = clips.geometry.latent_grid([config.model.product])
     frames = config.crop or clips.geometry.frames
@@ -83,4 +88,4 @@ def _check(config: Config, clips: ClipDataset) -> None:
 
 def _task(config: Config, clips: ClipDataset, comm: Comm, device: torch.device) -> VQVAETask:
     model = make_vqvae(config.model, config.quantizer, comm, config.train.seed).to(device)
-    return VQVAETask(model, device, fps=clips.geometry.fps, flip=config.flip, scale=config.loss_scale)
+    return VQVAETask(model, device, config, fps=clips.geometry.fps)

@@ -8,44 +8,50 @@ import torch
 
 from v2a.loading.dataset import as_float
 from v2a.models.vqvae import VQVAE
+from v2a.vqvae.config import Config
+from v2a.vqvae.motion import motion_weight
 from v2a.vqvae.pictures import draw_pictures
 
 Batch = dict[str, Any]
+_MOVING = 10.0
 _LEAST_MSE = 1e-10  # 100 dB: a perfect picture has no PSNR
 
 
 class VQVAETask:
-    """Section 3.1 of the paper: loss = (MSE(x, decoder(e)) + the quantizer's losses) / `scale`.
+    """Section 3.1 of the paper: loss = (MSE(x, decoder(e)) + the quantizer's losses) / `loss_scale`; `motion`
+    weighs the squared errors.
 
     Args:
         model: the network.
         device: that it is on.
+        config: its `flip`, `motion` and `loss_scale`. AdamW does not see the scale; `train.clip_norm` does.
         fps: of the clips.
-        flip: mirror clips at random.
-        scale: what the sum is divided by. AdamW does not see it; `train.clip_norm` does.
     """
 
-    validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "ssim")
+    validation_sums: tuple[str, ...] = ("loss", "mse", "psnr", "psnr_moving", "ssim")
     sample_rate = 0
 
-    def __init__(self, model: VQVAE, device: torch.device, *, fps: int, flip: bool, scale: float) -> None:
+    def __init__(self, model: VQVAE, device: torch.device, config: Config, *, fps: int) -> None:
         self.model = model
         self.fps = fps
-        self._device, self._flip, self._scale = device, flip, scale
+        self._device = device
+        self._flip, self._motion, self._scale = config.flip, config.motion, config.loss_scale
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
         """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss)."""
         del step
         video = self._video(batch)
-        if self._flip and torch.rand(()) < 0.5:
-            video = video.flip(-1)
+        if self._flip:
+            mirrored = torch.rand(len(video), 1, 1, 1, 1) < 0.5  # on the CPU: a seed means the same on every device
+            video = torch.where(mirrored.to(video.device), video.flip(-1), video)
         made = self.model(video)
-        errors = (made.video.float() - video).square().mean(dim=(1, 2, 3, 4))  # [B]
-        mse = errors.mean()
+        squares = (made.video.float() - video).square()
+        errors = squares.detach().mean(dim=(1, 2, 3, 4))  # [B]
+        rebuilding = (squares * motion_weight(video, self._motion)).mean() if self._motion else squares.mean()
         quantization = made.quantized.loss
         return {
-            "loss": (mse + quantization) / self._scale,
-            "mse": mse,
+            "loss": (rebuilding + quantization) / self._scale,
+            "mse": errors.mean(),
             "psnr": _psnr(errors).mean(),
             "quantization": quantization,
         }
@@ -61,15 +67,18 @@ class VQVAETask:
         return found
 
     def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Sums over whole clips, of their real frames only; PSNR is that of each clip's mean squared error, in dB."""
+        """Sums over whole clips, of their real frames only; PSNR is that of each clip's mean squared error, in dB;
+        "psnr_moving" that of the error weighed by where the clip moves (`motion_weight`, strength 10, whatever the training's)."""
         video = self._video(batch)
         made = self.model(video)
         rebuilt = made.video.float()
         sums = {name: torch.zeros(()) for name in self.validation_sums}
         for truth, ours, frames in zip(video, rebuilt, batch["frames"].tolist(), strict=True):
-            mse = (ours[:, :frames] - truth[:, :frames]).square().mean().cpu()
+            squares = (ours[:, :frames] - truth[:, :frames]).square()
+            mse = squares.mean().cpu()
             sums["mse"] += mse
             sums["psnr"] += _psnr(mse)
+            sums["psnr_moving"] += _psnr((squares * motion_weight(truth[None, :, :frames], _MOVING)[0]).mean().cpu())
             sums["ssim"] += _ssim(ours[:, :frames], truth[:, :frames])
             sums["loss"] += (mse + made.quantized.loss.cpu()) / self._scale
         return {**sums, "clips": torch.tensor(len(video))}
@@ -81,7 +90,7 @@ class VQVAETask:
         return draw_pictures(video[0], made.video[0].float(), made.quantized.codes[0])
 
     def sounds(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """A stage without sound."""
+        """None."""
         del batch
         return {}
 

@@ -22,6 +22,8 @@ from v2a.comm import LocalComm
 from v2a.export.__main__ import main
 from v2a.export.errors import ModelError
 from v2a.export.folder import read_config, write_model
+from v2a.export.run import read_run
+from v2a.training.agreement import weights_hash
 from v2a.vqvae.load import load_vqvae
 
 
@@ -81,7 +83,8 @@ def test_identity_covers_decoder_encoder_and_gain(tmp_path: Path):
 
 def test_the_card(run: Path, tmp_path: Path):
     copy = shutil.copytree(run, tmp_path / "it's a run")
-    (copy / "test.json").write_text(json.dumps({"step": 3, "metrics": {"envelope": 0.875}}))
+    weights = weights_hash(read_run(run).weights)
+    (copy / "test.json").write_text(json.dumps({"step": 3, "weights": weights, "metrics": {"envelope": 0.875}}))
     assert main([str(copy), "--out", str(tmp_path / "it's a model")]) == 0
     card = (tmp_path / "it's a model/README.md").read_text()
     for text in ("stage `audio`", "envelope 0.875", load_audio(run, CPU).encoder.identity, "envelope: correlation"):

@@ -19,6 +19,8 @@ from tests.unit.shards.making import TINY, make_dataset
 from v2a.export.__main__ import main
 from v2a.export.errors import ModelBusy, ModelError
 from v2a.export.folder import read_config, write_model
+from v2a.export.run import read_run
+from v2a.training.agreement import weights_hash
 from v2a.vqvae.load import load_vqvae
 
 CPU = torch.device("cpu")
@@ -119,7 +121,8 @@ def test_the_card_tells_metrics_data_and_use(tmp_path: Path):
         {"step": 20, "validation/psnr": 22.25, "loss": 4.0}, {"step": 30, "validation/psnr": 33.5},
     ]  # fmt: skip
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 20, "vali')
-    (run / "test.json").write_text(json.dumps({"step": 20, "metrics": {"psnr": 21.125}}))
+    weights = weights_hash(read_run(run).weights)
+    (run / "test.json").write_text(json.dumps({"step": 20, "weights": weights, "metrics": {"psnr": 21.125}}))
     assert main([str(run), "--out", str(tmp_path / "m")]) == 0
     card = (tmp_path / "m/README.md").read_text()
     for text in ("psnr 22.25", "psnr 21.125", "usage 0.75", "`planes`: 30 clips of 10 videos", "MIT", "step 20"):
@@ -132,9 +135,11 @@ def test_the_card_tells_metrics_data_and_use(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_a_test_of_another_step_is_not_this_models(tmp_path: Path):
+@pytest.mark.parametrize(("step", "weights"), [(10, "its own"), (20, "0123456789abcdef"), (20, "")])
+def test_a_test_of_another_step_or_of_other_weights_is_not_this_models(tmp_path: Path, step: int, weights: str):
     run = make_run(tmp_path / "run", step=20)
-    (run / "test.json").write_text(json.dumps({"step": 10, "metrics": {"psnr": 21.125}}))
+    weights = weights_hash(read_run(run).weights) if weights == "its own" else weights
+    (run / "test.json").write_text(json.dumps({"step": step, "weights": weights, "metrics": {"psnr": 21.125}}))
     assert main([str(run), "--out", str(tmp_path / "m")]) == 0
     assert read_config(tmp_path / "m")["metrics"] == {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from v2a.stages import Context
 from v2a.tasks import SerialTasks
 from v2a.training.config import Train
 from v2a.training.loop import train
+from v2a.training.precision import Precision
 
 CPU = torch.device("cpu")
 TIMINGS = ("clips_per_s", "step_ms", "data_wait")
@@ -149,6 +151,62 @@ def test_the_loss_of_a_step_that_is_left_out_does_not_hide_the_others(tmp_path: 
 def test_policies_that_stop_say_where(tmp_path: Path, changes: dict[str, object], message: str):
     with pytest.raises(FloatingPointError, match=message):
         run(tmp_path, SmallTask(spoil={(step, 0) for step in range(5, 20)}), **changes)
+
+
+def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A GPU's scaler begins at 65,536 and comes down by itself; here on a CPU, with fp16 in which 2,048 is the most."""
+
+    class Scaled(Precision):
+        def __init__(self, name: str, device: torch.device) -> None:
+            super().__init__(name, device)
+            self.half, self.scaler = True, torch.amp.GradScaler("cpu", enabled=True)
+
+        def autocast(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+    class Large(SmallTask):
+        def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+            found = super().loss(batch, step)
+            return {**found, "loss": found["loss"].half() * 16}
+
+    monkeypatch.setattr("v2a.training.loop.Precision", Scaled)
+    _, metrics = run(tmp_path / "large", Large(), on_nan="stop", max_skips=1, lr=1e-6)
+    assert metrics["skipped"] == 4
+    with pytest.raises(FloatingPointError, match=r"the loss of ranks 0 is not"):
+        run(tmp_path / "nan", SmallTask(spoil={(5, 0)}), on_nan="stop")
+
+
+def test_steps_left_out_in_a_row_are_counted_over_a_stop(tmp_path: Path):
+    spoiled = SmallTask(spoil={(step, 0) for step in range(5, 20)})
+    train(spoiled, SmallFeed(), settings(), context(tmp_path, stop_after(9)), CPU)
+    with pytest.raises(FloatingPointError, match=r"not finite 6 times in a row at step 10 "):
+        run(tmp_path, SmallTask(spoil=spoiled.spoil), max_skips=5)
+
+
+def test_a_norm_too_large_for_a_number_leaves_the_step_out(tmp_path: Path):
+    class Huge(SmallTask):
+        def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
+            found = super().loss(batch, step)
+            return {**found, "loss": found["loss"] * (1e25 if step == 3 else 1.0)}
+
+    task = Huge()
+    train(task, SmallFeed(), settings(), context(tmp_path, stop_after(3)), CPU)
+    before = state(task)
+    train(task, SmallFeed(), settings(), context(tmp_path, stop_after(1)), CPU)
+    changed = [name for name, value in state(task).items() if not torch.equal(value, before[name])]
+    assert changed == ["seen"]
+
+
+def test_a_run_that_goes_on_takes_the_settings_it_is_given_now(tmp_path: Path):
+    def first_weight(**changes: object) -> float:
+        out = tmp_path / str(changes)
+        train(SmallTask(), SmallFeed(), settings(), context(out, stop_after(9)), CPU)
+        task, _ = run(out, **changes)
+        return float(task.model.body[0].weight.norm())
+
+    plain = first_weight()
+    assert first_weight(weight_decay=0.9) < 0.9 * plain
+    assert first_weight(beta2=0.5) != plain
 
 
 def test_accumulation_is_a_larger_batch(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def finished(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def test_a_run_leaves_its_records(finished: tuple[Path, dict[str, float]]):
     out, metrics = finished
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.iterdir() if path.name != ".training.lock") == [
         "checkpoints", "metrics.jsonl", "pictures", "stage.json", "tensorboard", "test.json",
     ]  # fmt: skip
     assert metrics["step"] == 12
@@ -58,6 +59,18 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(discs: Path, fi
     assert (out / "metrics.jsonl").read_text() == before
 
 
+def test_the_test_is_of_the_weights_that_are_there(discs: Path, tmp_path: Path):
+    """The advice for damaged checkpoints is to remove them and begin anew."""
+    first = run_stage("vqvae", small(discs), context(tmp_path / "one"))
+    shutil.rmtree(tmp_path / "one" / "checkpoints")
+    again = run_stage("vqvae", small(discs, "train.lr=1e-2"), context(tmp_path / "one"))
+    fresh = run_stage("vqvae", small(discs, "train.lr=1e-2"), context(tmp_path / "two"))
+    assert again["test/psnr"] == fresh["test/psnr"] != first["test/psnr"]
+    fewer = run_stage("vqvae", small(discs, "train.lr=1e-2", "train.steps=6"), context(tmp_path / "two"))
+    assert fewer["test/psnr"] == fresh["test/psnr"]
+    assert json.loads((tmp_path / "two" / "test.json").read_text())["step"] == 12 == fewer["step"]
+
+
 def test_a_stopped_run_says_so_and_tests_nothing(discs: Path, tmp_path: Path):
     asked = iter([False] * 3)
     metrics = run_stage("vqvae", small(discs), context(tmp_path, lambda: next(asked, True)))
@@ -76,6 +89,22 @@ def test_another_network_in_the_same_folder_is_refused(discs: Path, finished: tu
     assert stamp is not None
     assert stamp["config"]["model"]["dim"] == 16
     assert stamp["geometry"] == TINY.as_dict()
+
+
+def test_another_loss_in_the_same_folder_is_refused(discs: Path, finished: tuple[Path, dict[str, float]]):
+    """Its scores could not be compared with those of the checkpoints that are there."""
+    with pytest.raises(ValueError, match=r"holds a run with loss_scale=0.1; go on with the same settings"):
+        run_stage("vqvae", small(discs, "loss_scale=10"), context(finished[0]))
+
+
+def test_a_resume_says_what_is_otherwise_now(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_stage("vqvae", small(discs, "train.steps=3"), context(tmp_path))
+    capsys.readouterr()
+    run_stage("vqvae", small(discs, "train.steps=5", "train.weight_decay=0"), context(tmp_path))
+    said = capsys.readouterr().out
+    assert "train.steps was 3 in this run, and is 5 from now on" in said
+    assert "train.weight_decay was 0.01 in this run, and is 0.0 from now on" in said
+    assert "going on from step 3" in said
 
 
 def test_other_clips_in_the_same_folder_are_refused(finished: tuple[Path, dict[str, float]], tmp_path: Path):

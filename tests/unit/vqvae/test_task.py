@@ -15,6 +15,7 @@ from v2a.loading.feed import in_order
 from v2a.models.make import make_vqvae
 from v2a.models.vqvae import Reconstruction
 from v2a.quantize.base import Quantized
+from v2a.vqvae.config import Config
 from v2a.vqvae.pictures import colour_codes, draw_pictures
 from v2a.vqvae.task import VQVAETask
 
@@ -30,9 +31,9 @@ class Shifted(nn.Module):
         return Reconstruction(video + 0.1, Quantized(torch.zeros(1), codes, loss, loss))
 
 
-def task(model: nn.Module, flip: bool = False) -> VQVAETask:
+def task(model: nn.Module, flip: bool = False, motion: float = 0) -> VQVAETask:
     """Around a made-up model."""
-    return VQVAETask(model, CPU, fps=10, flip=flip, scale=0.05)  # type: ignore[arg-type]
+    return VQVAETask(model, CPU, Config(flip=flip, motion=motion, loss_scale=0.05), fps=10)  # type: ignore[arg-type]
 
 
 def batch(frames: tuple[int, ...] = (20, 17)) -> dict[str, torch.Tensor]:
@@ -49,6 +50,40 @@ def test_the_loss_is_the_scaled_error_and_the_quantizers():
     assert float(found["quantization"]) == 0.25
 
 
+def test_what_moves_weighs_more_in_the_loss_and_in_psnr_moving_but_not_in_psnr():
+    class Wrong(Shifted):
+        """Off by a tenth in the small square that moves, or in as many pixels of the sky."""
+
+        moving = True
+
+        def forward(self, video: torch.Tensor) -> Reconstruction:
+            made = super().forward(video)
+            wrong = video.clone()
+            for frame in range(20):
+                column = 2 * frame if self.moving else 40
+                wrong[:, :, frame, 30 if not self.moving else 10, column : column + 2] -= 0.1
+            return Reconstruction(wrong, made.quantized)
+
+    clips = batch((20,))
+    clips["video"][:] = 150
+    for frame in range(20):
+        clips["video"][:, frame, 10, 2 * frame : 2 * frame + 2] = 50
+    wrong = Wrong()
+    measured = {}
+    for wrong.moving in (True, False):
+        for motion in (0, 10):
+            found = task(wrong, motion=motion)
+            loss = float(found.loss(clips, 0)["loss"]) * 0.05 - 0.25
+            measured[wrong.moving, motion] = (
+                loss,
+                *(float(found.validate(clips)[name]) for name in ("psnr", "psnr_moving")),
+            )
+    assert measured[True, 0][:2] == pytest.approx(measured[False, 0][:2], rel=1e-4)
+    assert measured[True, 10][0] > 20 * measured[False, 10][0]
+    assert measured[True, 10][1] == pytest.approx(measured[False, 10][1], abs=1e-3)
+    assert measured[True, 10][2] < measured[False, 10][2] - 10
+
+
 def test_flips_mirror_columns_and_follow_the_seed():
     seen = []
 
@@ -57,15 +92,19 @@ def test_flips_mirror_columns_and_follow_the_seed():
             seen.append(video)
             return super().forward(video)
 
-    clips = batch()
-    mirrored = []
-    for seed in range(8):
+    clips = batch((20, 20, 20))
+    plain = clips["video"].movedim(-1, 1).float() / 255
+    mirrored = set()
+    for seed in range(12):
         torch.manual_seed(seed)
         task(Watching(), flip=True).loss(clips, 0)
-        plain = clips["video"].movedim(-1, 1).float() / 255
-        assert torch.equal(seen[-1], plain) or torch.equal(seen[-1], plain.flip(-1))
-        mirrored.append(not torch.equal(seen[-1], plain))
-    assert len(set(mirrored)) == 2
+        ways = [(torch.equal(a, b), torch.equal(a, b.flip(-1))) for a, b in zip(seen[-1], plain, strict=True)]
+        assert all(any(way) for way in ways)
+        mirrored.add(tuple(way[1] for way in ways))
+        torch.manual_seed(seed)
+        task(Watching(), flip=True).loss(clips, 0)
+        assert torch.equal(seen[-1], seen[-2])
+    assert len(mirrored) > 3, "each clip by itself"
 
 
 def test_padding_is_not_measured():
@@ -101,7 +140,7 @@ def test_a_perfect_picture_has_ssim_one_and_a_finite_psnr():
 def test_usage_counts_over_an_epoch(discs: Path):
     config = small(discs)
     model = make_vqvae(config.model, config.quantizer, LocalComm(), 0)
-    real = VQVAETask(model, CPU, fps=10, flip=False, scale=0.05)
+    real = VQVAETask(model, CPU, config, fps=10)
     assert real.metrics() == {"usage": 0.0, "perplexity": 0.0}
     model.train()
     for clips in in_order(ClipDataset(discs, "train", frames=16, with_audio=False), 2, LocalComm()):
