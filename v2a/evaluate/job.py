@@ -15,8 +15,8 @@ from v2a.evaluate.config import Config
 from v2a.evaluate.parts import Part, read_part
 from v2a.evaluate.plan import REFERENCE, ClipTask, Plan, load_models, make_plan
 from v2a.evaluate.progress import Progress
-from v2a.evaluate.whole import remove_unfinished
 from v2a.tasks import Counts, Link
+from v2a.whole import remove_unfinished
 
 _STAGE = "evaluate"
 _TOLD = ("log_mel_db", "envelope_r", "centroid_r", "onset_f1", "level_abs_db")

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from v2a.evaluate.whole import write_whole
+from v2a.whole import write_whole
 
 FOLDER = "parts"
 

@@ -15,8 +15,8 @@ from v2a.evaluate.config import Config
 from v2a.evaluate.parts import read_part
 from v2a.evaluate.reference import make_reference, read_reference, write_reference
 from v2a.evaluate.retrieval import nearest_codes
-from v2a.evaluate.whole import write_whole
 from v2a.loading.codes import CodeDataset
+from v2a.whole import write_whole
 
 if TYPE_CHECKING:
     import torch

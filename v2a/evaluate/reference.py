@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from v2a.evaluate.clips import sound_of
-from v2a.evaluate.whole import write_whole
 from v2a.loading.codes import CodeDataset
 from v2a.metrics.correlation import Array
 from v2a.metrics.distribution import Space, describe_sound, learn_space
 from v2a.metrics.heard import listen, make_bands
+from v2a.whole import write_whole
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 from v2a.evaluate.parts import Part, finite
 from v2a.evaluate.plan import Plan
 from v2a.evaluate.totals import Total, Totals, mean_distance
-from v2a.evaluate.whole import write_whole
 from v2a.metrics.bootstrap import Estimate
 from v2a.metrics.distribution import Discrepancy
+from v2a.whole import write_whole
 
 _MAIN = (
     ("stft", "STFT", 1, "{:.2f}"), ("log_mel_db", "log-mel dB", 1, "{:.2f}"), ("envelope_r", "envelope r", 1, "{:.2f}"),

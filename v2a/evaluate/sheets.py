@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from v2a.evaluate.config import BASELINES
 from v2a.evaluate.sounds import read_wave
-from v2a.evaluate.whole import write_whole
 from v2a.metrics.heard import Heard, listen, make_bands
+from v2a.whole import write_whole
 
 _COLUMNS = 5
 _ALONE = 3  # clips whose candidates are all drawn

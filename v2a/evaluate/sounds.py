@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
-from v2a.evaluate.whole import write_whole
 from v2a.metrics.correlation import Array
+from v2a.whole import write_whole
 
 FOLDER = "wav"
 

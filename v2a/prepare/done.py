@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from v2a.shards.folder import shard_paths
 from v2a.shards.identity import moment_of
 from v2a.shards.reader import Shard
 from v2a.shards.records import Moment, VideoRecord
+from v2a.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,7 @@ def write_held(path: Path, done: Done, wanted: Iterable[str]) -> None:
     """Put down for the workers what is held of these contents, and of those that a killed run left unfinished."""
     contents = {*wanted, *(name for name, content in done.contents.items() if content.has_orphans)}
     held = [[name, _as_lists(done.contents[name])] for name in sorted(contents) if name in done.contents]
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(held))
-    os.replace(unfinished, path)
+    write_whole(path, json.dumps(held).encode())
 
 
 def read_held(path: Path) -> dict[str, Content]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from v2a.whole import write_whole
+
 FILE = "failures.jsonl"
 INPUT = "input"  # the kind of a line of a list that names no input
 
@@ -78,13 +80,7 @@ def read_failures(path: Path) -> list[Failure]:
 def write_failures(path: Path, failures: Iterable[Failure]) -> None:
     """The file anew, each input once (its last line counts), in the order of their names."""
     latest = {failure.key: failure for failure in failures}
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("wb") as file:
-        for key in sorted(latest):
-            file.write(_line(latest[key]))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    write_whole(path, b"".join(_line(latest[key]) for key in sorted(latest)))
 
 
 def of_other_commands(failures: Iterable[Failure], sources: set[str]) -> list[Failure]:

@@ -17,6 +17,8 @@ from v2a.config import ConfigError
 from v2a.prepare.done import Content, Done, read_done, read_held, write_held
 from v2a.prepare.failures import FILE, Failure, read_failures, write_failures
 from v2a.shards.folder import remove_unfinished, shard_paths
+from v2a.whole import remove_unfinished as remove_drafts
+from v2a.whole import write_json
 
 _STATE = ".prepare"
 _HELD = "held.json"
@@ -51,6 +53,7 @@ class Folder:
         self._locks.append(_lock(self.state / "leader.lock", fcntl.LOCK_EX, 0.0))
         stray = _lock(self.state / "workers.lock", fcntl.LOCK_EX, _STRAY_S)
         os.close(stray)
+        remove_drafts(self.path)
         os.truncate(self._locks[0], 0)
         os.pwrite(self._locks[0], f"{socket.gethostname()}, process {os.getpid()}, since {time.ctime()}".encode(), 0)
 
@@ -143,13 +146,6 @@ class WorkerPlace:
         """This worker writes nothing more."""
         self.at_work.unlink(missing_ok=True)
         os.close(self._lock)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """A file that is there whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
 
 
 def _lock(path: Path, kind: int, wait_s: float) -> int:

@@ -12,9 +12,9 @@ import torch
 from v2a.comm import Comm
 from v2a.training.agreement import weights_hash
 from v2a.training.precision import Precision
-from v2a.training.stamp import write_json
 from v2a.training.task import Batch, Task
 from v2a.training.validate import validate
+from v2a.whole import write_json
 
 
 def measure_test(  # noqa: PLR0913 - all of them belong to one measurement

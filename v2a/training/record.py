@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import scipy.io.wavfile
 import torch
 
 from v2a.training.board import Board, encode_gif, encode_png
 from v2a.training.task import Pictures, Sounds
+from v2a.whole import remove_unfinished, write_whole
 
 _LINE_S = 10.0  # between two lines of progress where there is no terminal
 
@@ -31,6 +30,7 @@ class Recorder:
     def __init__(self, folder: Path, step: int, last: int) -> None:
         self._last = last
         folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
         self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
         self._board = _board(folder / "tensorboard", step)
         self._pictures, self._sounds = folder / "pictures", folder / "sounds"
@@ -64,18 +64,16 @@ class Recorder:
 
     def pictures(self, step: int, pictures: Pictures, fps: int) -> None:
         """The newest into the folder `pictures`, all into TensorBoard: uint8 `[H, W, 3]`, and `[T, H, W, 3]` as a moving GIF."""
-        self._pictures.mkdir(exist_ok=True)
         for name, picture in pictures.items():
             kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
-            unfinished = self._pictures / f".{name}.tmp"
-            with naming(unfinished):
-                unfinished.write_bytes(encoded)
-            unfinished.replace(self._pictures / f"{name}.{kind}")
+            write_whole(self._pictures / f"{name}.{kind}", encoded)
             if self._board is not None:
                 self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
 
     def sounds(self, step: int, sounds: Sounds, sample_rate: int) -> None:
         """The newest into the folder `sounds`, as WAV; all into TensorBoard."""
+        import scipy.io.wavfile  # takes a while, and most stages have no sound
+
         for name, sound in sounds.items():
             self._sounds.mkdir(exist_ok=True)
             samples = (sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
@@ -110,9 +108,7 @@ def _keep_until(path: Path, step: int) -> Path:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text("".join(line + "\n" for line in kept))
-    os.replace(unfinished, path)
+    write_whole(path, "".join(line + "\n" for line in kept).encode())
     return path
 
 

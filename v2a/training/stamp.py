@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from v2a.comm import Comm
 from v2a.geometry import Geometry
+from v2a.whole import write_json
 
 FILE = "stage.json"
 # Where things are and what they are called may change on the way: the data's identity is in the checkpoint.
@@ -59,13 +59,6 @@ def read_stamp(out: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove it to write it anew") from None
     return found
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
 
 
 def _network(stamp: Mapping[str, Any]) -> dict[str, Any]:

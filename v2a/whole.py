@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 _UNFINISHED = ".unfinished"
 
@@ -31,6 +33,15 @@ def write_whole(path: Path, content: bytes) -> None:
             f"could not be written ({reason}); what is whole is kept, and the same command goes on",
             str(path),
         ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """The same of JSON values.
+
+    Raises:
+        OSError: see `write_whole`.
+    """
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def remove_unfinished(folder: Path) -> None:
