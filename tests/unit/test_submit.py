@@ -56,7 +56,7 @@ def test_slurm_is_insisted_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["stage=selftset"], "there is no stage 'selftset'; did you mean selftest?"),
+        (["stage=selftset"], "there is no stage 'selftset'; did you mean selftest"),
         (["steps=5"], "expected exactly one stage=NAME, but got 0; the stages are "),
         (["stage=selftest", "stage=selftest"], "expected exactly one stage=NAME, but got 2"),
         (["stage=selftest", "stepz=5"], "there is no key 'stepz'; did you mean steps?"),
