@@ -5,6 +5,7 @@ In this process (`SerialTasks`), in local processes (`v2a.processes.ProcessTasks
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -140,6 +141,22 @@ def local_tasks(workers: int) -> Tasks:
     from v2a.processes import ProcessTasks
 
     return ProcessTasks(workers)
+
+
+def fitting_workers(device: str) -> int:
+    """Processes that fit this machine: one for each GPU that is used, else for each core.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1", …; one that is named is one process's.
+    """
+    if device.startswith("cuda"):
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    if device == "cpu":
+        return cores
+    import torch  # takes a second: not for a login node
+
+    return torch.cuda.device_count() or cores
 
 
 def add_counts(totals: Counts, more: Counts) -> None:

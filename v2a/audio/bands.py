@@ -42,17 +42,7 @@ class Bands(torch.nn.Module):
 
     def spectrum(self, wave: torch.Tensor) -> torch.Tensor:
         """Complex [B, F, N] of [B, S], N = S // hop frames."""
-        with torch.autocast(wave.device.type, enabled=False):
-            found = torch.stft(
-                wave.float(),
-                self.size,
-                self.hop,
-                window=self.hann,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            )
-        return found[..., : wave.shape[-1] // self.hop]
+        return short_time_spectrum(wave, self.hop, self.hann, self.size)
 
     def power(self, wave: torch.Tensor) -> torch.Tensor:
         """Mean power of each band: [B, M, N] of [B, S]."""
@@ -90,3 +80,12 @@ def _mel(hertz: float) -> float:
 
 def _hertz(mel: float) -> float:
     return 700 * (10 ** (mel / 2595) - 1)
+
+
+def short_time_spectrum(wave: torch.Tensor, hop: int, window: torch.Tensor, size: int) -> torch.Tensor:
+    """Complex [B, F, N] of [B, S], a frame every `hop` samples, N = S // hop; in float32 inside autocast too."""
+    with torch.autocast(wave.device.type, enabled=False):
+        found = torch.stft(
+            wave.float(), size, hop, window=window, center=True, pad_mode="constant", return_complex=True
+        )
+    return found[..., : wave.shape[-1] // hop]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from v2a.audio.bands import Bands, mel_filters, smooth
+from v2a.audio.bands import Bands, mel_filters, short_time_spectrum, smooth
 
 _HARMONICS = 8
 _PER_OCTAVE = 24
@@ -66,17 +66,7 @@ class Pitch(torch.nn.Module):
         return ((share - chance) / (1 - chance).clamp(min=0.1)).clamp(0, 1) * sure[:, None]
 
     def _power(self, wave: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(wave.device.type, enabled=False):
-            found = torch.stft(
-                wave.float(),
-                self.size,
-                self.hop,
-                window=self.hann,
-                center=True,
-                pad_mode="constant",
-                return_complex=True,
-            )
-        return found[..., : wave.shape[-1] // self.hop].abs().square()
+        return short_time_spectrum(wave, self.hop, self.hann, self.size).abs().square()
 
     def _near(self, pitch: torch.Tensor) -> torch.Tensor:
         """[B, F, N]: 1 within half a candidate's step, or two bins, of a multiple of the pitch [B, N]."""

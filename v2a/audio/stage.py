@@ -13,13 +13,11 @@ from v2a.audio.make import make_decoder
 from v2a.audio.task import AudioTask
 from v2a.audio.vectors import codebooks_of
 from v2a.loading.codes import CodeDataset
-from v2a.loading.feed import ClipFeed, in_order
 from v2a.stages import Context
 from v2a.training.alone import alone_in
-from v2a.training.held_out import measure_test
-from v2a.training.loop import train
-from v2a.training.precision import Precision, pick_device, reading_processes
+from v2a.training.precision import Precision, pick_device
 from v2a.training.stamp import stamp_run
+from v2a.training.whole_run import train_and_test
 from v2a.vqvae.load import LoadedVQVAE, load_vqvae
 
 
@@ -45,18 +43,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
         keep_encoder(context.out, Path(config.model), encoder.identity, comm)
         decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
         task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
-        feed = ClipFeed(
-            clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-            workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
-        )  # fmt: skip
-        metrics = train(task, feed, config.train, context, device)
-        if not metrics["stopped"]:
-            precision = Precision(config.train.precision, device)
-            tested = in_order(test, 1, comm)
-            metrics |= measure_test(
-                context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision
-            )
-    return metrics
+        return train_and_test(task, (clips, held_out, test), config.train, context, device)
 
 
 def plan(config: Config) -> list[str]:
@@ -64,6 +51,7 @@ def plan(config: Config) -> list[str]:
     encoder = load_vqvae(Path(config.model), torch.device("cpu"))
     clips, held_out, test = (_clips(config, encoder, split) for split in ("train", "validation", "test"))
     _check(config, clips)
+    Precision(config.train.precision, pick_device(config.device, 0))
     grid = _grid(encoder)
     decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
     weights = sum(p.numel() for p in decoder.parameters())

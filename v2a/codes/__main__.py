@@ -10,7 +10,6 @@ python -m hpc.submit --nodes 4 stage=codes model=models/planes data=data/clips o
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,22 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(config: Config, workers: int | None) -> int:
     from v2a.codes.job import CodesJob  # torch takes a second: not for --help
-    from v2a.tasks import local_tasks
+    from v2a.tasks import fitting_workers, local_tasks
 
     with StopSignals() as stop:
-        tasks = local_tasks(_fitting(config) if workers is None else workers)
+        tasks = local_tasks(fitting_workers(config.device) if workers is None else workers)
         result = tasks.run(CodesJob(config), stop.requested)
     return _INTERRUPTED if result["stopped"] else 0
-
-
-def _fitting(config: Config) -> int:
-    """One process for each GPU that is used, else for each core."""
-    import torch
-
-    if config.device.startswith("cuda"):
-        return 1
-    gpus = torch.cuda.device_count() if config.device == "auto" else 0
-    return gpus or len(os.sched_getaffinity(0))
 
 
 def _dry_run(config: Config) -> int:

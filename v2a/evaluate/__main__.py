@@ -11,7 +11,6 @@ python -m hpc.submit --nodes 2 stage=evaluate model=models/sound codes=data/code
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,22 +76,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(config: Config, workers: int | None) -> int:
     from v2a.evaluate.job import EvaluateJob  # numpy and torch take a second: not for --help
-    from v2a.tasks import local_tasks
+    from v2a.tasks import fitting_workers, local_tasks
 
     with StopSignals() as stop:
-        tasks = local_tasks(_fitting(config) if workers is None else workers)
+        tasks = local_tasks(fitting_workers(config.device) if workers is None else workers)
         result = tasks.run(EvaluateJob(config), stop.requested)
     return _INTERRUPTED if result["stopped"] else 0
-
-
-def _fitting(config: Config) -> int:
-    """One process for each GPU that is used, else for each core."""
-    import torch
-
-    if config.device.startswith("cuda"):
-        return 1
-    gpus = torch.cuda.device_count() if config.device == "auto" else 0
-    return gpus or len(os.sched_getaffinity(0))
 
 
 def _dry_run(config: Config) -> int:

@@ -10,7 +10,6 @@ python -m v2a.infer videos/ --set overlap_s=2 --set fit=crop --retry-failures
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +17,7 @@ from v2a.config import ConfigError, build_config, describe
 from v2a.infer.config import Config
 from v2a.interrupt import StopSignals
 from v2a.processes import WorkerDied
-from v2a.tasks import local_tasks
+from v2a.tasks import fitting_workers, local_tasks
 
 _INTERRUPTED = 130
 _OPTIONS = ("model", "out", "seed", "device")
@@ -66,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         from v2a.infer.job import InferJob
 
         with StopSignals() as stop:
-            result = local_tasks(_workers(options, config)).run(InferJob(config, options.inputs), stop.requested)
+            workers = fitting_workers(config.device) if options.workers is None else options.workers
+            result = local_tasks(workers).run(InferJob(config, options.inputs), stop.requested)
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
         print(f"infer: {error}", file=sys.stderr)
         return 1
@@ -76,17 +76,6 @@ def main(arguments: list[str] | None = None) -> int:
     if result["stopped"]:
         return _INTERRUPTED
     return 1 if result["failures"] and not result["videos"] else 0
-
-
-def _workers(options: argparse.Namespace, config: Config) -> int:
-    if options.workers is not None:
-        return int(options.workers)
-    if config.device != "cpu":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.device_count() if config.device == "auto" else 0
-    return len(os.sched_getaffinity(0))
 
 
 def _dry_run(config: Config, inputs: Sequence[str]) -> int:

@@ -9,14 +9,12 @@ import torch
 
 from v2a.comm import Comm, LocalComm
 from v2a.loading.dataset import ClipDataset
-from v2a.loading.feed import ClipFeed, in_order
 from v2a.models.make import make_vqvae
 from v2a.stages import Context
 from v2a.training.alone import alone_in
-from v2a.training.held_out import measure_test
-from v2a.training.loop import train
-from v2a.training.precision import Precision, pick_device, reading_processes
+from v2a.training.precision import Precision, pick_device
 from v2a.training.stamp import stamp_run
+from v2a.training.whole_run import train_and_test
 from v2a.vqvae.config import Config
 from v2a.vqvae.task import VQVAETask
 
@@ -38,18 +36,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
     with alone_in(context.out, comm):
         stamp_run(context.out, "vqvae", config, clips.geometry, comm)
         task = _task(config, clips, comm, device)
-        feed = ClipFeed(
-            clips, held_out if len(held_out) else None, batch=config.train.batch, comm=comm, seed=config.train.seed,
-            workers=reading_processes(config.train, device), pin_memory=device.type == "cuda",
-        )  # fmt: skip
-        metrics = train(task, feed, config.train, context, device)
-        if not metrics["stopped"]:
-            precision = Precision(config.train.precision, device)
-            tested = in_order(test, 1, comm)
-            metrics |= measure_test(
-                context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision
-            )
-    return metrics
+        return train_and_test(task, (clips, held_out, test), config.train, context, device)
 
 
 def plan(config: Config) -> list[str]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -187,12 +186,11 @@ def _start(model: Path, videos: Path, out: Path, *more: str) -> subprocess.Popen
     return subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
 
 
-def _when(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
-    while not ready():
-        assert process.poll() is None, "it ended before"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+def _ended_by(number: int, pattern: str, model: Path, videos: Path, out: Path) -> int:
+    """Exit status of a process that got this signal as soon as such a file was there."""
+    program = [sys.executable, "-m", "tests.unit.infer.dying", str(int(number)), out / ".infer", pattern]
+    command = [*program, videos, "--model", model, "--out", out, "--workers", "0"]
+    return subprocess.run(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL, timeout=120, check=False).returncode
 
 
 def _check(out: Path, count: int = 4) -> None:
@@ -202,29 +200,17 @@ def _check(out: Path, count: int = 4) -> None:
 
 
 def test_killed_at_any_moment_the_same_command_goes_on(model: Path, videos: Path, tmp_path: Path):
-    out, state = tmp_path / "out", tmp_path / "out/.infer"
-    moments = [
-        lambda: len(list(state.glob("work/*/sound.wav"))) == 1,
-        lambda: len(list(state.glob("work/*/video.mp4"))) == 1,
-        lambda: len(list(state.glob("placing/*.json"))) == 1 or len(list(state.glob("done/*.json"))) > 1,
-    ]
-    for moment in moments:
-        process = _start(model, videos, out)
-        _when(process, moment)
-        process.kill()
-        process.wait()
-        whole = {name for name in made(out) if name.endswith(".mp4")}
-        assert len(whole) < 4
+    out = tmp_path / "out"
+    for pattern in ("work/*/sound.wav", "work/*/video.mp4", "placing/*.json"):
+        assert _ended_by(signal.SIGKILL, pattern, model, videos, out) == -signal.SIGKILL
+        assert len([name for name in made(out) if name.endswith(".mp4")]) < 4
     assert run(videos, "--model", model, "--out", out) == 0
     _check(out)
 
 
 def test_interrupted_it_gives_back_what_it_has_and_goes_on(model: Path, videos: Path, tmp_path: Path):
     out = tmp_path / "out"
-    process = _start(model, videos, out)
-    _when(process, lambda: bool(list(out.glob(".infer/work/*/sound.wav"))))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert _ended_by(signal.SIGINT, "work/*/sound.wav", model, videos, out) == 130
     assert nothing_is_left(out)
     assert len(report(out)) < 4
     assert run(videos, "--model", model, "--out", out) == 0
