@@ -109,11 +109,30 @@ def check_start_is_that_of_one_rank(comm: Comm, kind: str) -> None:
     ours, alone = (make_quantizer(RESTARTING[kind], DIM, each, seed=3) for each in (comm, LocalComm()))
     before = ours.codebook.detach().clone()
     for quantizer, z in ((ours, share(batch, comm)), (alone, batch)):
-        quantizer._begin(z.flatten(2))
+        quantizer._begin([z.flatten(2)])
     assert torch.equal(ours.codebook, alone.codebook)
     assert torch.equal(ours.use, alone.use)
     assert not torch.isclose(ours.codebook.detach(), before).any()
     assert float(ours.use.sum()) == pytest.approx(batch[:, 0].numel(), rel=0.05)
+
+
+def check_a_start_from_many_batches_is_that_of_one_rank(comm: Comm, kind: str) -> None:
+    """The same codebook bit for bit, of all batches but the spoiled one; a second start changes nothing."""
+    batches = [whole_batch(step, comm.size) for step in range(5)]
+    spoiled = whole_batch(5, comm.size)
+    spoiled[-1, 0] = torch.inf  # of the last rank alone
+    ours, alone = (make_quantizer(RESTARTING[kind], DIM, each, seed=3) for each in (comm, LocalComm()))
+    assert ours.wanted() == -(-alone.wanted() // comm.size) > 0
+    ours.begin([share(batch, comm) for batch in (*batches[:2], spoiled, *batches[2:])])
+    alone.begin(batches)
+    assert torch.equal(ours.codebook, alone.codebook)
+    torch.testing.assert_close(ours.use, alone.use, rtol=1e-12, atol=0)
+    assert float(ours.use.sum()) == pytest.approx(batches[0][:, 0].numel(), rel=0.05), "as often as in one step"
+    started = ours.codebook.detach().clone()
+    assert ours.wanted() == 0
+    ours.begin([share(spoiled, comm)])
+    assert torch.equal(ours.codebook, started)
+    assert ranks_agree(ours, comm)
 
 
 def check_restarts_are_those_of_one_rank(comm: Comm, kind: str) -> None:
@@ -249,6 +268,7 @@ def check_stages_are_those_of_one_rank(comm: Comm, kind: str) -> None:
 _EACH: tuple[Callable[[Comm, str], None], ...] = (
     check_stages_are_those_of_one_rank,
     check_start_is_that_of_one_rank,
+    check_a_start_from_many_batches_is_that_of_one_rank,
     check_restarts_are_those_of_one_rank,
     check_a_spoiled_batch_is_left_out,
     check_it_starts_from_the_first_sound_batch,

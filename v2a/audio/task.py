@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -33,6 +34,9 @@ class AudioTask:
         self._device = device
         # One ruler for every decoder: 64 bands, frames of 10 ms, windows of 32 ms.
         self._bands = Bands(self.sample_rate, self.sample_rate // 100, 512, 64)
+
+    def begin(self, batches: Iterator[Batch]) -> None:
+        """Nothing depends on the data."""
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
         """The decoder's."""

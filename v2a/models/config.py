@@ -9,7 +9,7 @@ from typing import ClassVar
 
 NAMES = ("paper", "residual")
 _LENGTHS = (1, 2, 4, 8, 16)
-_MOST = {"dim": 1024, "channels": 4096, "narrow": 4096, "blocks": 64, "encoder_blocks": 64, "group": 64}
+_MOST = {"dim": 1024, "channels": 4096, "narrow": 4096, "blocks": 64, "encoder_blocks": 64, "group": 64, "beam": 256}
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Model:
         blocks: residual blocks of the decoder ("residual" only).
         encoder_blocks: residual blocks of the encoder ("residual" only).
         group: latent steps whose codes describe their frames together ("residual" only).
+        beam: sums of codes that are kept while a group's codes are looked for, outside training; 1 for each stage's nearest
+            ("residual" only).
         strides: frames x rows x columns that one code stands for, each a power of two up to 16.
     """
 
@@ -36,6 +38,7 @@ class Model:
     blocks: int = 3
     encoder_blocks: int = 2
     group: int = 5
+    beam: int = 8
     strides: str = "4x8x8"
 
     def __post_init__(self) -> None:

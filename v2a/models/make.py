@@ -28,5 +28,5 @@ def make_vqvae(model: Model, quantizer: Settings, comm: Comm, seed: int) -> VQVA
         if model.name == "paper":
             codebook = make_quantizer(quantizer, model.dim, comm, seed)
             return VQVAE(paper_encoder(model), paper_decoder(model), codebook, model.product)
-        staged = StagedQuantizer(quantizer, model.dim, model.group, comm, seed)
+        staged = StagedQuantizer(quantizer, model.dim, model.group, comm, seed, model.beam)
         return VQVAE(ResidualEncoder(model), ResidualDecoder(model), staged, model.product)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,25 @@ class VQVAE(nn.Module):
         self._check_video(video)
         encodings: torch.Tensor = self.encoder(video * 2 - 1)
         return encodings
+
+    @torch.no_grad()
+    def begin(self, videos: Iterable[torch.Tensor]) -> None:
+        """Start the codebook from the encodings of as many batches as it wants, before training. Every rank calls it.
+
+        Args:
+            videos: this rank's batches, as `forward` takes them; no more are taken than are wanted.
+
+        Raises:
+            ValueError: see `encode`.
+        """
+        wanted = self.quantizer.wanted()
+        found: list[torch.Tensor] = []
+        for video in videos if wanted else ():
+            found.append(self.encode(video))
+            wanted -= found[-1].numel() // self.quantizer.dim
+            if wanted <= 0:
+                break
+        self.quantizer.begin(found)
 
     @torch.no_grad()
     def codes(self, video: torch.Tensor) -> torch.Tensor:

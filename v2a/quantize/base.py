@@ -7,6 +7,7 @@ from; what is decided (starts, restarts, to leave a spoiled batch out) is decide
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,7 @@ from v2a.quantize.shares import announce, read
 from v2a.quantize.start import first_codebook
 from v2a.quantize.straight_through import quantize
 
-# A restarted code counts as if its use were this many times the limit of dead codes: with decay 0.97 it has 23 steps to be used,
+# A restarted code counts as if its use were this many times the limit of dead codes: with decay 0.99 it has 69 steps to be used,
 # and what it is given then soon outweighs what it restarted with.
 _FRESH = 2.0
 
@@ -81,11 +82,12 @@ class Quantizer(nn.Module, ABC):
 
     # --- codes and vectors --------------------------------------------------------------------------------------------
 
-    def forward(self, z: torch.Tensor) -> Quantized:
+    def forward(self, z: torch.Tensor, codes: torch.Tensor | None = None) -> Quantized:
         """Nearest codes of encodings, by Euclidean distance; of equally near ones the lowest. In training the codebook learns.
 
         Args:
             z: [B, D, …], any floating dtype, such as [B, D, t, h, w].
+            codes: int64 [B, …] to be taken instead of the nearest.
 
         Raises:
             ValueError: another shape or dtype, no encodings, or ranks with unequal shares (on all of them).
@@ -94,9 +96,10 @@ class Quantizer(nn.Module, ABC):
         with torch.autocast(z.device.type, enabled=False):
             columns = z.float().flatten(2)  # [B, D, S]
             if self.training and not bool(self.initialised):
-                self._begin(columns.detach())
+                self._begin([columns.detach()])
+            chosen = None if codes is None else codes.flatten(1)
             vectors, loss, found = quantize(
-                columns, self.codebook, self.settings.beta, self._learns_sums and self.training
+                columns, self.codebook, self.settings.beta, self._learns_sums and self.training, chosen
             )
             if self.training:
                 self._learn(columns.detach(), found)
@@ -122,6 +125,32 @@ class Quantizer(nn.Module, ABC):
             )
         vectors = look_up(self.codebook, wide.unsqueeze(-1).flatten(1))
         return vectors.view(len(wide), self.dim, *codes.shape[1:])
+
+    # --- start --------------------------------------------------------------------------------------------------------
+
+    def wanted(self) -> int:
+        """Encodings of each rank that `begin` would like; 0 when the codebook has begun, or begins otherwise."""
+        settings = self.settings
+        if settings.start != "kmeans" or bool(self.initialised):
+            return 0
+        return -(-settings.start_per_code * self.codes // self._comm.size)
+
+    @torch.no_grad()
+    def begin(self, encodings: Sequence[torch.Tensor]) -> None:
+        """Start the codebook from many batches. Without it, it starts from the first one that it is trained with.
+
+        Args:
+            encodings: of each batch [B, D, …], as `forward` takes them; as many batches on all ranks. Those that are not finite on
+                any rank are left out.
+
+        Raises:
+            ValueError: see `forward`.
+        """
+        if not self.wanted():
+            return
+        for z in encodings:
+            self._check(z)
+        self._begin([z.detach().float().flatten(2) for z in encodings])
 
     # --- usage --------------------------------------------------------------------------------------------------------
 
@@ -151,18 +180,22 @@ class Quantizer(nn.Module, ABC):
         """Move the codebook by one step's sums of encodings over all ranks, float64 [K, D]; `use` has moved already."""
 
     @torch.no_grad()
-    def _begin(self, z: torch.Tensor) -> None:
-        """Start from the first batch that is sound on all ranks."""
-        spoiled = ~torch.isfinite(z.square().sum())
-        header = self._comm.all_reduce(announce(z, spoiled))
-        total = read(header, self._comm.size)
-        if total is None:
+    def _begin(self, batches: Sequence[torch.Tensor]) -> None:
+        """Start from the batches [B, D, S] that are sound on all ranks."""
+        sound: list[tuple[torch.Tensor, int]] = []
+        for z in batches:
+            header = self._comm.all_reduce(announce(z, ~torch.isfinite(z.square().sum())))
+            total = read(header, self._comm.size)
+            if total is not None:
+                sound.append((z, total))
+        if not sound:
             return
+        total = sum(total for _, total in sound) // len(sound)  # of a step
         use = torch.full_like(self.use, total / self.codes)
         if self.settings.start == "kmeans":
-            centres, shares = first_codebook(z, total, self.codes, self._comm, generator(self._seed, -1))
+            centres, shares = first_codebook(sound, self.codes, self._comm, generator(self._seed, -1))
             use = shares.clamp(min=self._fresh / self.codes) * total
-            self._place(torch.arange(self.codes, device=z.device), centres, use)
+            self._place(torch.arange(self.codes, device=self.use.device), centres, use)
         self.use.copy_(use)
         self.initialised.fill_(True)
 

@@ -38,13 +38,14 @@ class Assigned:
 
 
 @torch.no_grad()
-def assign(z: torch.Tensor, codebook: torch.Tensor, with_sums: bool) -> Assigned:
+def assign(z: torch.Tensor, codebook: torch.Tensor, with_sums: bool, given: torch.Tensor | None = None) -> Assigned:
     """The nearest code of every encoding by Euclidean distance; of equally near ones the lowest index.
 
     Args:
         z: float32 [B, D, S].
         codebook: float32 [K, D].
         with_sums: whether to add up the encodings of each code.
+        given: int64 [B, S], codes to be taken instead of the nearest.
     """
     count, dim = codebook.shape
     batch, _, positions = z.shape
@@ -58,7 +59,7 @@ def assign(z: torch.Tensor, codebook: torch.Tensor, with_sums: bool) -> Assigned
         for start in range(0, positions, scorer.width):
             here = slice(start, start + scorer.width)
             part = z[clip, :, here]  # [D, c]
-            chosen = scorer.nearest(part)
+            chosen = scorer.nearest(part) if given is None else given[clip, here]
             found = table.index_select(1, chosen)
             codes[clip, here] = chosen
             vectors[clip, :, here] = found
@@ -68,6 +69,11 @@ def assign(z: torch.Tensor, codebook: torch.Tensor, with_sums: bool) -> Assigned
                 sums.index_add_(1, chosen, part.double())
     counts = torch.bincount(codes.view(-1), minlength=count)
     return Assigned(vectors, codes, error, counts, None if sums is None else sums.t())
+
+
+def nearest(z: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """The vectors of the nearest codes, of the shape of z: float32 [B, D, …]."""
+    return assign(z.flatten(2), codebook, with_sums=False).vectors.view(z.shape)
 
 
 class _Scorer:

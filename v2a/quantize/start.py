@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from v2a.comm import Comm
@@ -9,33 +11,36 @@ from v2a.quantize.nearest import assign
 from v2a.quantize.picks import generator, own_rows, pick
 
 ROUNDS = 10
-# Encodings for each code: more cost time, and the encoder is not trained yet.
-PER_CODE = 8
-AT_LEAST = 4096
+# Encodings for each code: of them k-means takes so many, and looks among so many for its seeds.
+PER_CODE = 256
+SEEDS_PER_CODE = 8
 
 
 def first_codebook(
-    z: torch.Tensor, total: int, codes: int, comm: Comm, random: torch.Generator
+    batches: Sequence[tuple[torch.Tensor, int]], codes: int, comm: Comm, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """k-means of encodings from the whole batch: at most 8 for each code, or 4,096. Every rank calls it.
+    """k-means of encodings from whole batches: all of them, or 256 for each code. Every rank calls it.
 
     Args:
-        z: this rank's encodings, float32 [B, D, S].
-        total: encodings of all ranks, in equal shares.
+        batches: this rank's encodings, float32 [B, D, S], and how many all ranks together have, in equal shares.
         codes: K.
         comm: the ranks.
         random: in the same state on all ranks.
 
     Returns:
-        float32 [K, D], and each code's share of the encodings, float64 [K]; on z's device, the same on all ranks.
+        float32 [K, D], and each code's share of the encodings, float64 [K]; on the encodings' device, the same on all ranks.
     """
-    numbers = pick(total, min(total, max(AT_LEAST, PER_CODE * codes)), random)
-    sample = comm.all_reduce(own_rows(z, numbers, comm.rank).float())
-    centres, counts = torch.zeros(codes, z.shape[1]), torch.zeros(codes, dtype=torch.int64)
+    share = min(1.0, PER_CODE * codes / sum(total for _, total in batches))
+    parts: list[torch.Tensor] = []
+    for z, total in batches:
+        numbers = pick(total, max(1, int(total * share)), random)
+        parts.append(comm.all_reduce(own_rows(z, numbers, comm.rank).float()))
+    sample, device = torch.cat(parts), parts[0].device
+    centres, counts = torch.zeros(codes, sample.shape[1]), torch.zeros(codes, dtype=torch.int64)
     if comm.rank == 0:
         centres, counts = k_means(sample.cpu(), codes, random)
-    centres, counts = comm.broadcast(centres.to(z.device)), comm.broadcast(counts.to(z.device))
-    return centres, counts.double() / len(numbers)
+    centres, counts = comm.broadcast(centres.to(device)), comm.broadcast(counts.to(device))
+    return centres, counts.double() / len(sample)
 
 
 def k_means(sample: torch.Tensor, codes: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,7 +58,9 @@ def k_means(sample: torch.Tensor, codes: int, random: torch.Generator) -> tuple[
     """
     middle = sample.double().mean(0).float()  # far from 0, differences of squares would drown in rounding
     sample = sample - middle
-    centres = sample[_seeds(sample, codes, random)]
+    few = pick(len(sample), min(len(sample), SEEDS_PER_CODE * codes), random)
+    seeds = sample[few]
+    centres = seeds[_seeds(seeds, codes, random)]
     columns = sample.t().unsqueeze(0)  # [1, D, M]
     for _ in range(ROUNDS):
         found = assign(columns, centres, with_sums=True)

@@ -15,7 +15,7 @@ from v2a.quantize.nearest import Assigned, assign
 
 
 def quantize(
-    z: torch.Tensor, codebook: torch.Tensor, beta: float, with_sums: bool
+    z: torch.Tensor, codebook: torch.Tensor, beta: float, with_sums: bool, codes: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, Assigned]:
     """Encodings to their nearest codes' vectors.
 
@@ -31,22 +31,29 @@ def quantize(
         codebook: float32 [K, D]; gets a gradient when it requires one.
         beta: weight of the commitment loss.
         with_sums: whether the result has the sums of encodings.
+        codes: int64 [B, S] to be taken instead of the nearest.
 
     Returns:
         vectors [B, D, S] exactly as in the codebook, the loss, and what was assigned, without gradients.
     """
     outcome: list[Assigned] = []
-    vectors, loss = _Quantize.apply(z, codebook, beta, with_sums, outcome)  # type: ignore[no-untyped-call]
+    vectors, loss = _Quantize.apply(z, codebook, beta, with_sums, codes, outcome)  # type: ignore[no-untyped-call]
     return vectors, loss, outcome[0]
 
 
 class _Quantize(Function):
     @staticmethod
     def forward(  # noqa: PLR0913, PLR0917 - torch passes them by position
-        ctx: Any, z: torch.Tensor, codebook: torch.Tensor, beta: float, with_sums: bool, outcome: list[Assigned]
+        ctx: Any,
+        z: torch.Tensor,
+        codebook: torch.Tensor,
+        beta: float,
+        with_sums: bool,
+        codes: torch.Tensor | None,
+        outcome: list[Assigned],
     ) -> tuple[torch.Tensor, torch.Tensor]:
         trained = codebook.requires_grad
-        found = assign(z, codebook, with_sums or trained)
+        found = assign(z, codebook, with_sums or trained, codes)
         outcome.append(found)
         pull = None
         if trained and found.sums is not None:
@@ -71,4 +78,4 @@ class _Quantize(Function):
                 grad_z = grad_z if grad_vectors is None else grad_z.add_(grad_vectors)
             if pull is not None and ctx.needs_input_grad[1]:
                 grad_codebook = pull * scale
-        return grad_z, grad_codebook, None, None, None
+        return grad_z, grad_codebook, None, None, None, None

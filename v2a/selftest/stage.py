@@ -48,6 +48,9 @@ class _LoudnessTask:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
+    def begin(self, batches: Iterator[Clips]) -> None:
+        """Nothing depends on the data."""
+
     def loss(self, batch: Clips, step: int) -> dict[str, torch.Tensor]:
         """Of one batch."""
         del step

@@ -92,6 +92,10 @@ class _Trainer:
         found = self._checkpoints.load_latest(self._comm, self._device)
         if found is None:
             broadcast_model(self._task.model, self._comm)
+            if self._comm.rank == 0:
+                print("a new run: what depends on the data comes first", flush=True)
+            torch.manual_seed(_seed(self._config.seed, -1, self._comm.rank))
+            self._task.begin(self._feed.batches())
         else:
             self._load(*found)
         if self._comm.rank == 0:

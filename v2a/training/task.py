@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -41,6 +41,14 @@ class Task(Protocol):
     @property
     def sample_rate(self) -> int:
         """See above."""
+        ...
+
+    def begin(self, batches: Iterator[Batch]) -> None:
+        """Before the first step of a new run, on every rank: set what depends on the data. Nothing of it counts as trained on.
+
+        Args:
+            batches: this rank's, from the first on, without end.
+        """
         ...
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:

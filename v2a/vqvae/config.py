@@ -21,6 +21,7 @@ class Config:
             clips of `v2a.prepare preset=tiny`).
         crop: frames of a random crop of a clip; 0 for whole clips, as in the paper.
         flip: mirror clips at random.
+        colours: how many clips are trained on in random colours, and how far from theirs, 0 to 1.
         motion: how much more the error of what moves counts than that of what stands still; 0 for the paper's plain MSE.
         loss_scale: what the sum of the picture's squared error and the quantizer's losses is divided by.
         device: "auto", "cpu", "cuda", "cuda:1", ….
@@ -33,7 +34,7 @@ class Config:
         "base": (),
         "paper": (
             "model=paper", "model.channels=64", "model.dim=16", "quantizer=gradient", "quantizer.start=uniform",
-            "quantizer.restart_below=0", "crop=0", "motion=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
+            "quantizer.restart_below=0", "crop=0", "colours=0", "motion=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200",
         ),
         "tiny": (
             "model.channels=32", "model.narrow=16", "model.blocks=1", "model.encoder_blocks=1", "model.dim=16",
@@ -46,6 +47,7 @@ class Config:
     preset: str = "base"
     crop: int = 20
     flip: bool = True
+    colours: float = 1.0
     motion: float = 0.0
     loss_scale: float = 0.1
     device: str = "auto"
@@ -57,6 +59,8 @@ class Config:
         """Refuse crops that the strides do not divide."""
         if not 0 <= self.motion <= 1000:
             raise ValueError(f"expected motion from 0 to 1000, but got {self.motion:g}")
+        if not 0 <= self.colours <= 1:
+            raise ValueError(f"expected colours from 0 to 1, but got {self.colours:g}")
         if not 0 < self.loss_scale < math.inf:
             raise ValueError(f"expected loss_scale above 0, but got {self.loss_scale:g}")
         stride = self.model.product[0]

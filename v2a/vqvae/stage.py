@@ -47,11 +47,16 @@ def plan(config: Config) -> list[str]:
     model = make_vqvae(config.model, config.quantizer, LocalComm(), config.train.seed)
     grid = clips.geometry.latent_grid([config.model.product])
     frames = config.crop or clips.geometry.frames
+    starts = config.quantizer.start == "kmeans" and config.quantizer.start_per_code
     bits = (config.quantizer.codes - 1).bit_length()
     return [
         f"clips of {clips.geometry}: {len(clips)} to train on, {len(held_out)} for validation, {len(test)} for the test",
         f"model {config.model.name}: {sum(p.numel() for p in model.parameters() if p.requires_grad):,} weights, "
         f"{config.quantizer.codes} codes of {config.model.dim} numbers ({config.quantizer.kind})",
+        f"the codebook starts from k-means of {starts * config.quantizer.codes:,} encodings"
+        if starts
+        else f"the codebook starts from {config.quantizer.start}"
+        + " of the first batch" * (config.quantizer.start == "kmeans"),
         f"codes of a clip: {grid[0]}x{grid[1]}x{grid[2]}, {bits / math.prod(config.model.product):.3f} bit per pixel",
         f"{config.train.steps} steps of {config.train.batch * config.train.accumulate} clips per rank, {frames} frames each: "
         f"{config.train.steps * config.train.batch * config.train.accumulate / max(1, len(clips)):.1f} epochs on one rank",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from v2a.loading.dataset import as_float
 from v2a.models.vqvae import VQVAE
+from v2a.vqvae.colours import random_colours
 from v2a.vqvae.config import Config
 from v2a.vqvae.motion import motion_weight
 from v2a.vqvae.pictures import draw_pictures
@@ -24,7 +26,7 @@ class VQVAETask:
     Args:
         model: the network.
         device: that it is on.
-        config: its `flip`, `motion` and `loss_scale`. AdamW does not see the scale; `train.clip_norm` does.
+        config: its `flip`, `colours`, `motion` and `loss_scale`. AdamW does not see the scale; `train.clip_norm` does.
         fps: of the clips.
     """
 
@@ -35,15 +37,17 @@ class VQVAETask:
         self.model = model
         self.fps = fps
         self._device = device
-        self._flip, self._motion, self._scale = config.flip, config.motion, config.loss_scale
+        self._flip, self._colours = config.flip, config.colours
+        self._motion, self._scale = config.motion, config.loss_scale
+
+    def begin(self, batches: Iterator[Batch]) -> None:
+        """Start the codebook from the encodings of the first batches."""
+        self.model.begin(map(self._varied, batches))
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
         """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss)."""
         del step
-        video = self._video(batch)
-        if self._flip:
-            mirrored = torch.rand(len(video), 1, 1, 1, 1) < 0.5  # on the CPU: a seed means the same on every device
-            video = torch.where(mirrored.to(video.device), video.flip(-1), video)
+        video = self._varied(batch)
         made = self.model(video)
         squares = (made.video.float() - video).square()
         errors = squares.detach().mean(dim=(1, 2, 3, 4))  # [B]
@@ -93,6 +97,14 @@ class VQVAETask:
         """None."""
         del batch
         return {}
+
+    def _varied(self, batch: Batch) -> torch.Tensor:
+        """The batch's video as it is trained on: mirrored, in other colours."""
+        video = self._video(batch)
+        if self._flip:
+            mirrored = torch.rand(len(video), 1, 1, 1, 1) < 0.5  # on the CPU: a seed means the same on every device
+            video = torch.where(mirrored.to(video.device), video.flip(-1), video)
+        return random_colours(video, self._colours) if self._colours else video
 
     def _video(self, batch: Batch) -> torch.Tensor:
         """[B, 3, T, H, W], 0 to 1."""

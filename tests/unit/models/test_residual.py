@@ -58,6 +58,30 @@ def test_each_stage_refines_those_before_it():
     assert float(made.error) == pytest.approx(errors[2], rel=1e-5)
 
 
+def test_a_start_from_many_videos_serves_a_video_of_another_colour():
+    """Untrained, codebooks of 64 batches of plain clips know its colour nearly, those of the first batch do not; no batch more
+    is taken."""
+    colours = torch.rand(70, 2, 3, 1, 1, 1, generator=torch.Generator().manual_seed(5))
+    taken = []
+
+    def videos():
+        for colour in colours:
+            taken.append(colour)
+            yield colour.expand(2, 3, 12, 32, 64)
+
+    started, alone = (small("residual", codes=16) for _ in range(2))
+    started.begin(videos())
+    assert len(taken) == started.quantizer.settings.start_per_code * 16 // (2 * 4 * 8) == 64
+    alone(colours[0].expand(2, 3, 12, 32, 64))
+    unseen = colours[65:].flatten(0, 1).expand(10, 3, 12, 32, 64)
+    with torch.no_grad():
+        errors = [float((model.eval()(unseen).video - unseen).square().mean()) for model in (started, alone)]
+    assert errors[0] < 0.1 * errors[1]
+    before = {name: value.clone() for name, value in started.state_dict().items()}
+    started.train().begin(videos())
+    assert all(torch.equal(value, before[name]) for name, value in started.state_dict().items()), "it begins once"
+
+
 def test_each_stage_takes_the_nearest_code_of_what_is_left():
     z = torch.randn(1, 4, 3, 2, 2)[:, :, :1].expand(-1, -1, 3, -1, -1)
     quantizer = StagedQuantizer(Settings(codes=16), 4, 3, LocalComm())

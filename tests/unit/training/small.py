@@ -36,6 +36,12 @@ class SmallTask:
         self.model = Noisy()
         self.comm = comm or LocalComm()
         self.spoil = spoil or set()
+        self.begun: torch.Tensor | None = None
+
+    def begin(self, batches: Iterator[torch.Tensor]) -> None:
+        """Keeps the first batch, and draws a random number."""
+        self.begun = next(batches)
+        torch.rand(1)
 
     def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
         self.model.seen += int(self.comm.all_reduce(torch.tensor(len(batch))))

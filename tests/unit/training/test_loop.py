@@ -90,6 +90,9 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path: Path, stop: int)
     resumed, metrics = run(tmp_path / "two")
     assert equal(undisturbed, resumed)
     assert not equal(first, resumed)
+    assert first.begun is not None, "a new run begins from the data"
+    assert torch.equal(first.begun, next(SmallFeed().batches())), "its first batch, which is trained on, too"
+    assert resumed.begun is None, "a resumed one does not"
     assert records(tmp_path / "two") == records(tmp_path / "one")
     assert {**metrics, "loss_first": 0} == {**expected, "loss_first": 0}
 

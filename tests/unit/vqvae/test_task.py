@@ -33,7 +33,7 @@ class Shifted(nn.Module):
 
 def task(model: nn.Module, flip: bool = False, motion: float = 0) -> VQVAETask:
     """Around a made-up model."""
-    return VQVAETask(model, CPU, Config(flip=flip, motion=motion, loss_scale=0.05), fps=10)  # type: ignore[arg-type]
+    return VQVAETask(model, CPU, Config(flip=flip, colours=0, motion=motion, loss_scale=0.05), fps=10)  # type: ignore[arg-type]
 
 
 def batch(frames: tuple[int, ...] = (20, 17)) -> dict[str, torch.Tensor]:
