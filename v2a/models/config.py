@@ -26,6 +26,8 @@ class Model:
         group: latent steps whose codes describe their frames together ("residual" only).
         beam: sums of codes that are kept while a group's codes are looked for, outside training; 1 for each stage's nearest
             ("residual" only).
+        slow: learning rate of the encoder and of the transforms, which start near their best, as a share of the decoder's;
+            codebooks do not follow an encoder that moves faster ("residual" only).
         strides: frames x rows x columns that one code stands for, each a power of two up to 16.
     """
 
@@ -39,6 +41,7 @@ class Model:
     encoder_blocks: int = 2
     group: int = 5
     beam: int = 8
+    slow: float = 0.1
     strides: str = "4x8x8"
 
     def __post_init__(self) -> None:
@@ -49,6 +52,8 @@ class Model:
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"expected model.{name} from 1 to {most}, but got {value}")
+        if not 0 < self.slow <= 1:
+            raise ValueError(f"expected model.slow above 0, at most 1, but got {self.slow:g}")
         for name in ("channels", "narrow"):
             value = getattr(self, name)
             if value % 8:

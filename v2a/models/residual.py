@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -32,6 +33,7 @@ class ResidualEncoder(nn.Module):
         self.merge = nn.Conv2d(narrow * model.group, model.channels, 1)
         self.blocks = nn.Sequential(*(Residual(model.channels, dims=2) for _ in range(model.encoder_blocks)))
         self.leave = _silent(nn.Conv2d(model.channels, model.dim, 1))
+        _slow(self.parameters(), model.slow)
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
         """Encodings of a video."""
@@ -68,6 +70,7 @@ class ResidualDecoder(nn.Module):
         self.finer = nn.Conv3d(model.narrow, model.narrow // 2 * math.prod(self._up), 1)
         self.finest = Residual(model.narrow // 2, dims=3)
         self.leave = _silent(nn.Conv3d(model.narrow // 2, 3 * math.prod(self._last), 1))
+        _slow([self.linear], model.slow)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """The video of codes' vectors."""
@@ -115,6 +118,12 @@ def _together(x: torch.Tensor, batch: int) -> torch.Tensor:
 # What the networks add is small beside the transform: encodings are a tenth and corrections a tenth of the picture's range.
 _SMALL = 0.1
 _LARGE = 10.0
+
+
+def _slow(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """Let them learn at this share of the learning rate (`v2a.training.schedule.parameter_groups`)."""
+    for parameter in parameters:
+        parameter.lr_factor = factor  # type: ignore[attr-defined]
 
 
 def _silent(layer: nn.Module) -> nn.Module:

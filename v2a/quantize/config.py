@@ -17,8 +17,8 @@ class Settings:
         kind: "ema": the codebook is a moving average of the encodings; "gradient": it follows the quantization loss's gradient.
         codes: K, 2 to 65,536 (code shards hold uint16).
         beta: weight of the commitment loss (0.25 in van den Oord et al. 2017; from 0.1 to 2 their "results did not vary").
-        decay: gamma of the moving averages; with both kinds that of each code's use. 0.99 in their appendix A.1; a codebook that starts
-            from one batch learns faster with 0.97 (docs/LOG.md).
+        decay: gamma of the moving averages; with both kinds that of each code's use. 0.99 in their appendix A.1; a codebook that
+            starts from one batch learns faster with 0.97 (docs/LOG.md).
         start: "kmeans" of the first encodings, or "uniform" in ±1/K.
         start_per_code: with "kmeans", how many encodings for each code are collected before the first step; 0 for the first batch's
             alone. A codebook from one batch knows a few clips, and training hardly makes that good (docs/LOG.md).

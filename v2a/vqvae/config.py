@@ -53,7 +53,7 @@ class Config:
     device: str = "auto"
     model: Model = field(default_factory=Model)
     quantizer: Settings = field(default_factory=Settings)
-    train: Train = field(default_factory=lambda: Train(batch=4, lr=1.5e-3, lr_final=0.02, warmup=50))
+    train: Train = field(default_factory=lambda: Train(batch=4, lr=1e-3, lr_final=0.02, warmup=50))
 
     def __post_init__(self) -> None:
         """Refuse crops that the strides do not divide."""

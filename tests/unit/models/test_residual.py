@@ -10,6 +10,8 @@ from v2a.comm import LocalComm
 from v2a.models.cosines import cosines, patches, unpatches
 from v2a.models.staged import StagedQuantizer
 from v2a.quantize.config import Settings
+from v2a.training.config import Train
+from v2a.training.schedule import parameter_groups
 
 BLOCK = (3, 2, 4)
 
@@ -41,6 +43,19 @@ def test_untrained_and_unquantized_it_keeps_what_the_cosines_span():
     z = model.encode(video)
     only_first = torch.where(torch.arange(6).view(1, 1, 6, 1, 1) % 3 == 0, z, 0.0)
     assert torch.allclose(model.decode(only_first), video, atol=1e-5, rtol=0)
+
+
+def test_the_encoder_and_the_transforms_learn_slowly():
+    """Those that begin near their best; all else of the decoder at the full rate."""
+    model = small("residual", slow=0.25)
+    rates = {
+        id(parameter): group["lr"]
+        for group in parameter_groups(model, Train(lr=1e-2), world=1)
+        for parameter in group["params"]  # type: ignore[attr-defined]
+    }
+    for name, parameter in model.named_parameters():
+        slow = name.startswith("encoder.") or name == "decoder.linear"
+        assert rates[id(parameter)] == pytest.approx(0.25e-2 if slow else 1e-2), name
 
 
 def test_each_stage_refines_those_before_it():
