@@ -45,13 +45,17 @@ class VQVAETask:
         self.model.begin(map(self._varied, batches))
 
     def loss(self, batch: Batch, step: int) -> dict[str, torch.Tensor]:
-        """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss)."""
+        """Of a batch of crops: "loss", "mse", "psnr" (dB), "quantization" (the quantizer's part of the loss).
+
+        Means over each clip's real frames, then over clips: what a short clip is filled up with does not count.
+        """
         del step
         video = self._varied(batch)
         made = self.model(video)
         squares = (made.video.float() - video).square()
-        errors = squares.detach().mean(dim=(1, 2, 3, 4))  # [B]
-        rebuilding = (squares * motion_weight(video, self._motion)).mean() if self._motion else squares.mean()
+        errors = _mean_of_real(squares.detach(), batch["frames"])  # [B]
+        weighed = squares * motion_weight(video, self._motion) if self._motion else squares
+        rebuilding = _mean_of_real(weighed, batch["frames"]).mean()
         quantization = made.quantized.loss
         return {
             "loss": (rebuilding + quantization) / self._scale,
@@ -109,6 +113,14 @@ class VQVAETask:
     def _video(self, batch: Batch) -> torch.Tensor:
         """[B, 3, T, H, W], 0 to 1."""
         return as_float(batch["video"].to(self._device, non_blocking=True))
+
+
+def _mean_of_real(values: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """Mean of each clip's first `frames` frames, [B], of values [B, 3, T, H, W]."""
+    of_frames = values.mean(dim=(1, 3, 4))  # [B, T]
+    real = torch.arange(values.shape[2]) < frames.cpu().unsqueeze(1)
+    share = (real / real.sum(1, keepdim=True)).to(values.device)
+    return (of_frames * share).sum(1)
 
 
 def _psnr(mse: torch.Tensor) -> torch.Tensor:

@@ -107,6 +107,25 @@ def test_flips_mirror_columns_and_follow_the_seed():
     assert len(mirrored) > 3, "each clip by itself"
 
 
+def test_what_fills_up_a_short_clip_is_not_learned():
+    """The loss of a clip with 17 real frames is that of these; its gradient of the others is 0."""
+
+    class Off(nn.Module):
+        def forward(self, video: torch.Tensor) -> Reconstruction:
+            self.made = (video + 0.1 + 0.4 * (torch.arange(20) >= 17).view(1, 1, 20, 1, 1)).requires_grad_()
+            zero = torch.zeros(())
+            return Reconstruction(self.made, Quantized(torch.zeros(1), torch.zeros(1), zero, zero))
+
+    model = Off()
+    found = task(model).loss(batch((17, 17)), step=0)
+    assert float(found["mse"]) == pytest.approx(0.01, rel=1e-4)
+    assert float(found["loss"]) == pytest.approx(0.01 / 0.05, rel=1e-4)
+    found["loss"].backward()
+    assert model.made.grad is not None
+    assert bool((model.made.grad[:, :, 17:] == 0).all())
+    assert bool((model.made.grad[:, :, :17] > 0).all())
+
+
 def test_padding_is_not_measured():
     clips = batch((20, 17))
     whole = task(Shifted()).validate(clips)
