@@ -32,7 +32,8 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
         self._file = _keep_until(folder / "metrics.jsonl", step).open("a")
-        self._board = _board(folder / "tensorboard", step)
+        self._events = folder / "tensorboard"
+        self._board = _board(self._events, step)
         self._pictures, self._sounds = folder / "pictures", folder / "sounds"
         self._begun, self._first = time.monotonic(), step
         self._shown = 0.0
@@ -46,9 +47,10 @@ class Recorder:
         with naming(Path(self._file.name)):
             self._file.write(json.dumps({"step": step, **metrics}) + "\n")
             self._file.flush()
-        for name, value in metrics.items():
-            if self._board is not None:
-                self._board.add_scalar(name, value, step)
+        if self._board is not None:
+            with naming(self._events):
+                for name, value in metrics.items():
+                    self._board.add_scalar(name, value, step)
 
     def progress(self, step: int, metrics: Mapping[str, float]) -> None:
         """A line on the terminal, again and again on the same one; a new one now and then elsewhere."""
@@ -68,7 +70,8 @@ class Recorder:
             kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
             write_whole(self._pictures / f"{name}.{kind}", encoded)
             if self._board is not None:
-                self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
+                with naming(self._events):
+                    self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
 
     def sounds(self, step: int, sounds: Sounds, sample_rate: int) -> None:
         """The newest into the folder `sounds`, as WAV; all into TensorBoard."""
@@ -79,14 +82,18 @@ class Recorder:
             samples = (sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
             scipy.io.wavfile.write(self._sounds / f"{name}.wav", sample_rate, samples)
             if self._board is not None:
-                self._board.add_sound(name, sound, sample_rate, step)
+                with naming(self._events):
+                    self._board.add_sound(name, sound, sample_rate, step)
 
     def close(self) -> None:
         """End the files."""
         with suppress(OSError):  # what a full disk did not take was said when it was written
             self._file.close()
-        if self._board is not None:
-            self._board.close()
+        try:
+            if self._board is not None:
+                self._board.close()
+        except OSError as error:  # nothing but points of curves, which metrics.jsonl has: no reason for a run to fail
+            print(f"{self._events}: the last points of its curves could not be written: {error.strerror}", flush=True)
 
 
 @contextmanager
