@@ -5,7 +5,8 @@
 
 The network is the paper's (64 channels, 16 numbers a code, 1,024 codes), its loss the plain MSE, its training that of stage
 `vqvae` with the same seed: weights, order, crops and flips are equal, only the quantizer differs. "ema" starts with k-means and
-restarts dead codes, "gradient" learns its codebook by the quantization loss. PSNR is the mean over whole clips; usage and
+restarts dead codes ("ema-first" from the first batch, as the library does, "ema-ours" from many), "gradient" learns its codebook by
+the quantization loss. PSNR is the mean over whole clips; usage and
 perplexity are those of the last epoch, or of what there was of it.
 """
 
@@ -33,7 +34,7 @@ from v2a.vqvae.task import VQVAETask
 
 CPU = torch.device("cpu")
 SETTINGS = [
-    "preset=base", "model=paper", "model.channels=64", "model.dim=16", "motion=0", "train.validate_every=0", "train.workers=0",
+    "preset=base", "model=paper", "model.channels=64", "model.dim=16", "colours=0", "train.validate_every=0", "train.workers=0",
 ]  # fmt: skip
 
 
@@ -47,7 +48,7 @@ class Library(nn.Module):
         ema = kind == "ema"
         self.codes, self.dim = codes, dim
         self.inner = VectorQuantize(
-            dim, codebook_size=codes, decay=0.97, commitment_weight=0.25, accept_3d_fmap=True, rotation_trick=False,
+            dim, codebook_size=codes, decay=0.99, commitment_weight=0.25, accept_3d_fmap=True, rotation_trick=False,
             kmeans_init=ema, threshold_ema_dead_code=0.1 if ema else 0, learnable_codebook=not ema, ema_update=ema,
         )  # fmt: skip
         self.register_buffer("used", torch.zeros(codes, dtype=torch.int64))
@@ -58,6 +59,13 @@ class Library(nn.Module):
         if self.training:
             self.used += torch.bincount(codes.flatten(), minlength=self.codes)
         return Quantized(vectors, codes, loss.sum(), (vectors - z).square().mean().detach())
+
+    def wanted(self) -> int:
+        """It starts by itself."""
+        return 0
+
+    def begin(self, encodings: list[torch.Tensor]) -> None:
+        """Nothing."""
 
     def usage(self) -> float:
         """Share of the codes since `reset_usage`."""
@@ -79,6 +87,7 @@ def run(data: Path, way: str, steps: int) -> str:
     start = "kmeans" if kind == "ema" else "uniform"
     more = [f"data={data}", f"quantizer={kind}", f"quantizer.start={start}", f"train.steps={steps}"]
     more += [] if kind == "ema" else ["quantizer.restart_below=0"]
+    more += ["quantizer.start_per_code=0"] if whose == "first" else []
     config = load_config("vqvae", [*SETTINGS, *more])
     comm = LocalComm()
     model = make_vqvae(config.model, config.quantizer, comm, config.train.seed)
@@ -102,7 +111,7 @@ def run(data: Path, way: str, steps: int) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    ways = ["ema-ours", "ema-library", "gradient-ours", "gradient-library"]
+    ways = ["ema-ours", "ema-first", "ema-library", "gradient-ours", "gradient-library"]
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("data", type=Path, help="a dataset of clips")
     made.add_argument("--steps", type=int, default=400)
