@@ -26,9 +26,9 @@ from v2a.models.make import make_vqvae
 from v2a.stages import load_config
 from v2a.vqvae.task import VQVAETask
 
-# Flips are drawn by each rank for itself.
+# Flips and colours are drawn by each rank for itself.
 _EACH = 2  # clips of a rank in a step
-ALIKE = ("flip=false", "train.accumulate=1")
+ALIKE = ("flip=false", "colours=0", "train.accumulate=1")
 # After k-means each code is the mean of its encodings, where its gradient is zero: what is left would be rounding alone.
 START = {"gradient": "quantizer.start=uniform", "ema": "quantizer.start=kmeans"}
 

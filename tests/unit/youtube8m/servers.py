@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -41,8 +41,11 @@ class Server:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                with outer._counted(self.path):
-                    outer._answer(self, with_body=True)
+                leave = outer._enter(self.path)
+                try:
+                    outer._answer(self, with_body=True, leave=leave)
+                finally:
+                    leave()
 
             def do_HEAD(self) -> None:
                 outer._answer(self, with_body=False)
@@ -69,17 +72,20 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
 
-    @contextlib.contextmanager
-    def _counted(self, path: str) -> Iterator[None]:
+    def _enter(self, path: str) -> Callable[[], None]:
+        """Count a request until the answer is called, once or more often."""
         with self._lock:
             self.asked.append((time.monotonic(), path))
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            yield
-        finally:
+        here = [1]
+
+        def leave() -> None:
             with self._lock:
-                self.at_once -= 1
+                self.at_once -= here[0]
+                here[0] = 0
+
+        return leave
 
     def _reply(self, path: str, consume: bool) -> Reply:
         with self._lock:
@@ -88,7 +94,9 @@ class Server:
                 return self.default(path)
             return script.pop(0) if consume and len(script) > 1 else script[0]
 
-    def _answer(self, handler: BaseHTTPRequestHandler, with_body: bool) -> None:
+    def _answer(
+        self, handler: BaseHTTPRequestHandler, with_body: bool, leave: Callable[[], None] = lambda: None
+    ) -> None:
         reply = self._reply(handler.path, with_body)
         time.sleep(reply.delay_s)
         body, status, headers = reply.body, reply.status, dict(reply.headers)
@@ -103,9 +111,9 @@ class Server:
             handler.send_header(name, value)
         handler.end_headers()
         if with_body:
-            self._send(handler, body, reply)
+            self._send(handler, body, reply, leave)
 
-    def _send(self, handler: BaseHTTPRequestHandler, body: bytes, reply: Reply) -> None:
+    def _send(self, handler: BaseHTTPRequestHandler, body: bytes, reply: Reply, leave: Callable[[], None]) -> None:
         cut = len(body) if reply.drop_after is None else reply.drop_after
         if reply.drip_s:
             for position in range(cut):
@@ -113,6 +121,7 @@ class Server:
                 handler.wfile.flush()
                 time.sleep(reply.drip_s)
         else:
+            leave()  # before the client has all of it, and may ask for the next
             handler.wfile.write(body[:cut])
         if cut < len(body) or reply.drop_after is not None:
             handler.wfile.flush()
