@@ -104,8 +104,11 @@ class Residual(nn.Module):
 
 
 def _at_each_place(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """[out, in] times the channels of [B, in, h, w]: [B, out, h, w]. As `einsum`, which copies x first."""
-    return (matrix @ x.flatten(2)).unflatten(2, x.shape[2:])
+    """[out, in] times the channels of [B, in, h, w]: [B, out, h, w].
+
+    `einsum` would copy x first, and `@` rounds otherwise when it keeps gradients.
+    """
+    return nn.functional.conv2d(x, matrix[:, :, None, None])
 
 
 def _apart(x: torch.Tensor, length: int) -> torch.Tensor:
