@@ -107,7 +107,8 @@ class _Trainer:
         optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         for group, mine in zip(optimizer.param_groups, self._groups, strict=True):
             group.update(mine)  # of this config and world size, not of the run that was stopped
-        self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
+        if state["scaler"]:  # empty of a run without one: fp32 that goes on in fp16 begins with a fresh scale
+            self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
         self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
         self._window.load_state_dict(state["window"], self._comm)  # type: ignore[arg-type]
         said: Any = state["said"]

@@ -156,16 +156,19 @@ def test_policies_that_stop_say_where(tmp_path: Path, changes: dict[str, object]
         run(tmp_path, SmallTask(spoil={(step, 0) for step in range(5, 20)}), **changes)
 
 
+class Scaled(Precision):
+    """A GPU's scaler, which begins at 65,536 and comes down by itself; here on a CPU, and without autocast."""
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        super().__init__(name, device)
+        self.half, self.scaler = True, torch.amp.GradScaler("cpu", enabled=True)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A GPU's scaler begins at 65,536 and comes down by itself; here on a CPU, with fp16 in which 2,048 is the most."""
-
-    class Scaled(Precision):
-        def __init__(self, name: str, device: torch.device) -> None:
-            super().__init__(name, device)
-            self.half, self.scaler = True, torch.amp.GradScaler("cpu", enabled=True)
-
-        def autocast(self) -> AbstractContextManager[None]:
-            return nullcontext()
+    """In fp16, in which 2,048 is the most here."""
 
     class Large(SmallTask):
         def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
@@ -177,6 +180,28 @@ def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monke
     assert metrics["skipped"] == 4
     with pytest.raises(FloatingPointError, match=r"the loss of ranks 0 is not"):
         run(tmp_path / "nan", SmallTask(spoil={(5, 0)}), on_nan="stop")
+
+
+def test_the_loss_scale_comes_with_the_run_and_begins_anew_where_there_was_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """fp32 to fp16, fp16 to fp16, and back."""
+
+    def scale_at(step: int) -> dict[str, float]:
+        path = tmp_path / "checkpoints" / f"step-{step:08d}.pt"
+        found: dict[str, float] = torch.load(path, weights_only=True)["scaler"]
+        return found
+
+    run(tmp_path, steps=3)
+    assert scale_at(3) == {}
+    monkeypatch.setattr("v2a.training.loop.Precision", Scaled)
+    run(tmp_path, steps=6)
+    assert (scale_at(6)["scale"], scale_at(6)["_growth_tracker"]) == (65536.0, 3)
+    run(tmp_path, steps=8)
+    assert scale_at(8)["_growth_tracker"] == 5
+    monkeypatch.undo()
+    _, metrics = run(tmp_path, steps=10)
+    assert (metrics["step"], scale_at(10)) == (10, {})
 
 
 def test_steps_left_out_in_a_row_are_counted_over_a_stop(tmp_path: Path):
