@@ -19,6 +19,7 @@ from v2a.training.agreement import any_rank, broadcast_model, ranks_agree, ranks
 from v2a.training.checkpoint import Checkpoints
 from v2a.training.config import Train
 from v2a.training.feed import Feed
+from v2a.training.leftovers import remove_leftovers
 from v2a.training.network import load_state
 from v2a.training.precision import Precision
 from v2a.training.record import Recorder
@@ -107,6 +108,11 @@ class _Trainer:
         else:
             self._load(*found)
         if self._comm.rank == 0:
+            removed = remove_leftovers(self._context.out / "checkpoints", found is not None)
+            if removed:
+                print(
+                    f"removed what was left in checkpoints/ by runs that were killed: {', '.join(removed)}", flush=True
+                )
             self._recorder = Recorder(self._context.out, self._step, self._config.steps)
 
     def _load(self, state: dict[str, object], step: int) -> None:

@@ -116,6 +116,17 @@ def test_a_finished_run_is_left_alone(tmp_path: Path):
     assert (second["step"], second["stopped"]) == (first["step"], 0)
 
 
+def test_what_killed_runs_left_is_removed_when_a_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "checkpoints"
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path, stop_after(8)), CPU)
+    sound = {path.name for path in folder.iterdir()}
+    for name in ("step-00000009.pt", "step-00000010.pt.tmp"):
+        (folder / name).write_bytes(b"left")
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path, stop_after(0)), CPU)
+    assert {path.name for path in folder.iterdir()} == sound >= {"step-00000008.pt", "step-00000008.json"}
+    assert "by runs that were killed: step-00000009.pt, step-00000010.pt.tmp\n" in capsys.readouterr().out
+
+
 def test_lines_of_steps_that_are_done_again_are_taken_back(tmp_path: Path):
     run(tmp_path)
     whole = (tmp_path / "metrics.jsonl").read_text()
