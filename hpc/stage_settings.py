@@ -1,0 +1,60 @@
+"""What a launcher may ask of a stage before it runs: are these settings sound, and what do they come to? Needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from v2a.config import ConfigError
+from v2a.stages import load_config, shares_tasks, stage_names
+
+__all__ = ["ConfigError", "check_inputs", "resolve_settings", "training_stages"]  # sweeps knows no v2a
+
+_CLIPS = (
+    "make some: python -m v2a.synthetic flyby out=data/flyby n=30 seed=1, then python -m v2a.prepare videos=data/flyby out={} "
+    "preset=tiny; or give data=FOLDER"
+)
+_MADE_BY = {
+    "data": ("dataset.json", _CLIPS),
+    "codes": ("", "make them: python -m v2a.codes model=MODEL data=CLIPS out={}; or give codes=FOLDER"),
+    "model": (
+        "",
+        "train one: python -m v2a.vqvae --out runs/vqvae, then python -m v2a.export runs/vqvae --out {}; or give model=FOLDER",
+    ),
+}
+
+
+def resolve_settings(stage: str, settings: Iterable[str]) -> dict[str, Any]:
+    """Every setting of a stage by its dotted name, defaults and preset filled in.
+
+    Raises:
+        ConfigError: an unknown stage or key (names the nearest), or a bad value.
+    """
+    return dict(_flat(dataclasses.asdict(load_config(stage, settings))))
+
+
+def training_stages() -> list[str]:
+    """Stages that train."""
+    return [name for name in stage_names() if not shares_tasks(name)]
+
+
+def check_inputs(resolved: dict[str, Any]) -> None:
+    """See that what a stage reads is there.
+
+    Raises:
+        ConfigError: it is not; names the command that makes it.
+    """
+    for name, (file, made_by) in _MADE_BY.items():
+        value = resolved.get(name)
+        if isinstance(value, str) and not (Path(value) / file).exists():
+            raise ConfigError(f"there is nothing to train on in {name}={value}; {made_by.format(value)}")
+
+
+def _flat(group: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in group.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
