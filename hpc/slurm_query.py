@@ -4,9 +4,15 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hpc.job import JobError, parse_minutes
+
 _TIMEOUT_S = 30
+_WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "SIGNALING", "STAGE_OUT", "RESIZING", "STOPPED")
+_FIELDS = "%i|%T|%r|%S|%P|%D|%N|%L|%k|%j"
 
 
 class SlurmError(RuntimeError):
@@ -15,13 +21,64 @@ class SlurmError(RuntimeError):
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: its nodes, and the GPUs and cores of the node that has most of them."""
+    """One partition: its nodes, and the GPUs and cores of the node that has most of them.
+
+    Attributes:
+        name: of the partition.
+        nodes: how many.
+        gpus: on a node.
+        default: a job that names none goes there.
+        cpus: cores of a node.
+        minutes: longest time limit; None for no limit, or an unknown one.
+        gpu_type: Slurm's name of the GPUs, "t4" for example; None when it has none.
+    """
 
     name: str
     nodes: int
     gpus: int
     default: bool
     cpus: int
+    minutes: int | None = None
+    gpu_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as Slurm knows it.
+
+    Attributes:
+        job_id: Slurm's.
+        state: Slurm's word, "RUNNING" for example.
+        reason: why it waits, or how it ended; "None" when there is nothing to say.
+        start: when it started, or will by Slurm's own estimate: "2026-11-30T12:00:00", or "N/A".
+        partition: its name.
+        nodes: number of nodes.
+        node_list: their names, as Slurm writes them; empty while it waits.
+        time_left: until the time limit, as Slurm writes it; empty when unknown.
+        name: of the job.
+        mark: its comment, by which a run knows its own (`hpc.job.JobSpec.mark`); None when it was not asked for.
+    """
+
+    job_id: str
+    state: str
+    reason: str
+    start: str
+    partition: str
+    nodes: int
+    node_list: str
+    time_left: str
+    name: str
+    mark: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue."""
+        return self.state in _WAITING
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has nodes."""
+        return self.state in _RUNNING
 
 
 def is_configured() -> bool:
@@ -49,19 +106,38 @@ def partitions() -> dict[str, Partition]:
     Raises:
         SlurmError: sinfo failed.
     """
-    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G|%c"))
+    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G|%c|%l"))
 
 
 def parse_partitions(text: str) -> dict[str, Partition]:
-    """Partitions from lines "name*|nodes|gres|cpus"; a partition may have several lines, one for each kind or state of node."""
+    """Partitions from lines "name*|nodes|gres|cpus|time limit"; one may have several lines, for each kind or state of node."""
     found: dict[str, Partition] = {}
     for line in text.splitlines():
-        name, nodes, gres, cpus = line.split("|")
+        name, nodes, gres, cpus, limit = (*line.split("|"), "")[:5]
         default, name = name.endswith("*"), name.rstrip("*")
         before = found.get(name, Partition(name, 0, 0, default, 0))
-        most = max(before.cpus, int(cpus.rstrip("+")))  # "72+": nodes of several sizes
-        found[name] = Partition(name, before.nodes + int(nodes), max(before.gpus, _gpus(gres)), default, most)
+        found[name] = Partition(
+            name,
+            before.nodes + int(nodes),
+            max(before.gpus, _gpus(gres)),
+            default,
+            max(before.cpus, int(cpus.rstrip("+"))),  # "72+": nodes of several sizes
+            _minutes(limit),
+            before.gpu_type or _gpu_type(gres),
+        )
     return dict(sorted(found.items(), key=lambda item: not item[1].default))
+
+
+def _minutes(limit: str) -> int | None:
+    try:
+        return parse_minutes(limit)
+    except JobError:  # "infinite", "n/a"
+        return None
+
+
+def _gpu_type(gres: str) -> str | None:
+    match = re.search(r"gpu:([^:,()]+):\d+", gres)
+    return match[1].lower() if match else None
 
 
 def _gpus(gres: str) -> int:
@@ -79,6 +155,89 @@ def job_state(job_id: str) -> str:
     if match is None:
         raise SlurmError(f"scontrol shows no state of job {job_id}")
     return match.group(1)
+
+
+def my_jobs(*options: str) -> dict[str, Job]:
+    """This user's jobs that the controller remembers, those that ended a short time ago too, by id: one `squeue`.
+
+    Args:
+        options: more of squeue's, "--jobs=4711" for example.
+
+    Raises:
+        SlurmError: squeue failed.
+    """
+    text = _ask("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_FIELDS}", *options)
+    jobs = {}
+    for line in text.splitlines():
+        fields = line.split("|", 9)
+        if len(fields) == 10 and fields[5].isdecimal():
+            left = "" if fields[7] in ("INVALID", "NOT_SET") else fields[7]
+            job_id, state, reason, start, partition = fields[:5]
+            nodes, node_list, _, mark, name = int(fields[5]), *fields[6:]
+            jobs[job_id] = Job(job_id, state, reason, start, partition, nodes, node_list, left, name, mark)
+    return jobs
+
+
+def accounted(job_ids: Iterable[str]) -> dict[str, Job]:
+    """Jobs by id from the accounting, in one query; empty where there is none, or when it does not answer."""
+    wanted = ",".join(job_ids)
+    if not wanted or shutil.which("sacct") is None:
+        return {}
+    fields = "JobID,State,ExitCode,Start,Partition,NNodes,NodeList,JobName"
+    try:
+        text = _ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={wanted}", f"--format={fields}")
+    except SlurmError:
+        return {}
+    jobs = {}
+    for line in text.splitlines():
+        parts = line.split("|", 7)
+        if len(parts) == 8:
+            state = parts[1].split()[0] if parts[1] else ""  # "CANCELLED by 0"
+            jobs[parts[0]] = Job(
+                parts[0], state, f"exit {parts[2]}", parts[3], parts[4], int(parts[5]), parts[6], "", parts[7]
+            )
+    return jobs
+
+
+def requeue(job_id: str) -> None:
+    """Put a running job of the user's back into the queue.
+
+    Raises:
+        SlurmError: Slurm refuses.
+    """
+    _ask("scontrol", "requeue", str(job_id))
+
+
+def exclude_nodes(job_id: str, nodes: str) -> None:
+    """Keep a waiting job away from nodes.
+
+    Raises:
+        SlurmError: Slurm refuses.
+    """
+    _ask("scontrol", "update", f"JobId={job_id}", f"ExcNodeList={nodes}")
+
+
+def cancel(job_id: str) -> None:
+    """End a job.
+
+    Raises:
+        SlurmError: Slurm refuses.
+    """
+    _ask("scancel", str(job_id))
+
+
+def seconds_left(job_id: str) -> int | None:
+    """Until a running job's time limit; None when it has none.
+
+    Raises:
+        SlurmError: the controller does not know the job.
+    """
+    text = _ask("squeue", "--noheader", f"--jobs={job_id}", "--format=%L").strip()
+    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _ask(*command: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from v2a import stages
 from v2a.config import ConfigError
 from v2a.stages import load_config, shares_tasks, stage_names
 
@@ -16,14 +17,6 @@ _CLIPS = (
     "make some: python -m v2a.synthetic flyby out=data/flyby n=30 seed=1, then python -m v2a.prepare videos=data/flyby out={} "
     "preset=tiny; or give data=FOLDER"
 )
-_MADE_BY = {
-    "data": ("dataset.json", _CLIPS),
-    "codes": ("", "make them: python -m v2a.codes model=MODEL data=CLIPS out={}; or give codes=FOLDER"),
-    "model": (
-        "",
-        "train one: python -m v2a.vqvae --out runs/vqvae, then python -m v2a.export runs/vqvae --out {}; or give model=FOLDER",
-    ),
-}
 
 
 def resolve_settings(stage: str, settings: Iterable[str]) -> dict[str, Any]:
@@ -40,16 +33,17 @@ def training_stages() -> list[str]:
     return [name for name in stage_names() if not shares_tasks(name)]
 
 
-def check_inputs(resolved: dict[str, Any]) -> None:
-    """See that what a stage reads is there.
+def check_inputs(stage: str, settings: Iterable[str]) -> None:
+    """See that what a stage reads is there, whole, and of one geometry.
 
     Raises:
         ConfigError: it is not; names the command that makes it.
     """
-    for name, (file, made_by) in _MADE_BY.items():
-        value = resolved.get(name)
-        if isinstance(value, str) and not (Path(value) / file).exists():
-            raise ConfigError(f"there is nothing to train on in {name}={value}; {made_by.format(value)}")
+    config = load_config(stage, settings)
+    data = getattr(config, "data", None)
+    if isinstance(data, str) and not Path(data, "dataset.json").exists():
+        raise ConfigError(f"there is nothing to train on in data={data}; {_CLIPS.format(data)}")
+    stages.check_inputs(stage, config)
 
 
 def _flat(group: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpc.listen import Ears, Listen
-from hpc.worker import _SIGNALS, SHARED_TIMEOUT_S, Stopped, _check_layout, _limit_threads, _preflight
+from hpc.outcome import Stopped
+from hpc.record import write_json
+from hpc.worker import _SIGNALS, SHARED_TIMEOUT_S, _check_layout, _limit_threads, _preflight
 from hpc.world import World, read_world
 from v2a.comm import Comm, LocalComm
 from v2a.interrupt import StopSignals
@@ -26,7 +27,7 @@ class Team:
         shared_timeout_s: how long the nodes may take to see each other's files in it.
 
     Raises:
-        hpc.worker.PreflightFailed: a node is not fit.
+        hpc.outcome.PreflightFailed: a node is not fit.
     """
 
     def __init__(self, folder: Path, shared_timeout_s: float = SHARED_TIMEOUT_S) -> None:
@@ -74,14 +75,14 @@ class Team:
         run_dir.mkdir(parents=True, exist_ok=True)
         if self.rank == 0:
             record = {"stage": stage, "overrides": list(overrides), "world_size": self.size}
-            _write(run_dir / "config.json", record)
+            write_json(run_dir / "config.json", record)
         ears = Ears(listen, self.rank)
         context = Context(self._comm, SerialTasks(), run_dir, ears.report, ears.or_asked(should_stop))
         metrics = run_stage(stage, config, context)
         if metrics.get("stopped"):
             raise Stopped(f"asked to stop after step {metrics['step']:g}; the run is not finished")
         if self.rank == 0:
-            _write(run_dir / "result.json", {"stage": stage, "world_size": self.size, **metrics})
+            write_json(run_dir / "result.json", {"stage": stage, "world_size": self.size, **metrics})
         self._comm.barrier()
         return metrics
 
@@ -98,12 +99,6 @@ def _join(world: World) -> tuple[Comm, Callable[[], None]]:
     comm = HorovodComm()
     _check_layout(world, comm.rank, comm.size, "Horovod")
     return comm, comm.close
-
-
-def _write(path: Path, content: Mapping[str, object]) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
 
 
 def stop_signals(*, person: bool = False) -> StopSignals:

@@ -11,14 +11,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from hpc.budget import Budget
+from hpc.job import CONTROLLERS
+from hpc.outcome import PreflightFailed, Stopped, noting
+from hpc.record import RESULT, write_json
 from hpc.world import World, read_world
 from v2a.comm import Comm, LocalComm
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage, shares_tasks
 from v2a.tasks import SerialTasks, Tasks, local_tasks
 
+__all__ = ["SHARED_TIMEOUT_S", "STOPPED", "Means", "PreflightFailed", "Stopped", "main", "parser", "run", "split_stage"]
 _MIN_FREE_BYTES = 1 << 30
 # Slurm's warning before a time limit or a preemption is USR2 and not USR1, which NCCL may catch; TERM is scancel's.
 _SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
@@ -26,55 +32,64 @@ STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
 SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
 
-class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
-    """A node cannot take part; its preflight said why."""
+@dataclass(frozen=True)
+class Means:
+    """How ranks are brought together.
+
+    Attributes:
+        shared_timeout_s: how long the nodes may take to see each other's files in the folder above the run's.
+        processes: for a stage that shares out tasks, and without a launcher: local processes; 0 for this one alone.
+        controller: how ranks that train together find each other: "mpi", or "gloo" through the run's folder.
+    """
+
+    shared_timeout_s: float = SHARED_TIMEOUT_S
+    processes: int = 0
+    controller: str = "mpi"
 
 
-class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
-    """A signal asked the run to stop, and all ranks did, between two steps."""
-
-
-def run(
-    stage: str,
-    overrides: Sequence[str],
-    run_dir: Path,
-    shared_timeout_s: float = SHARED_TIMEOUT_S,
-    processes: int = 0,
-) -> dict[str, float]:
+def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None = None) -> dict[str, float]:
     """Run one rank of a stage, from the preflight to its last metric.
 
     Args:
         stage: name of the stage.
         overrides: its "key=value" settings.
-        run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it.
-        shared_timeout_s: how long the nodes may take to see each other's files in the folder above `run_dir`.
-        processes: for a stage that shares out tasks, and without a launcher: local processes; 0 for this one alone.
+        run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it, and
+            all ranks what becomes of this attempt into `attempts.jsonl`.
+        means: how the ranks are brought together.
 
     Returns:
         The stage's final metrics.
 
     Raises:
         PreflightFailed: this node, or another of the job, is not fit.
-        Stopped: USR2 or TERM reached a rank before the last step.
+        Stopped: USR2 or TERM reached a rank before the last step, or a job's time was nearly up.
         v2a.config.ConfigError: a bad setting.
     """
-    config = load_config(stage, overrides)
-    world = read_world()
-    _limit_threads(world)
-    _preflight(world, run_dir, shared_timeout_s)
     run_dir.mkdir(parents=True, exist_ok=True)
-    comm, tasks, close = _share(world, processes) if shares_tasks(stage) else _connect(world)
+    world = read_world()
+    with noting(run_dir, world):
+        return _run(stage, overrides, run_dir, world, means or Means())
+
+
+def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, means: Means) -> dict[str, float]:
+    config = load_config(stage, overrides)
+    _limit_threads(world)
+    _preflight(world, run_dir, means.shared_timeout_s)
+    together = not shares_tasks(stage)
+    comm, tasks, close = _connect(world, run_dir, means.controller) if together else _share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
     if world.rank == 0:
         record = {"stage": stage, "overrides": list(overrides), "world_size": world.size}
-        _write_json(run_dir / "config.json", record)
-    with StopSignals(_SIGNALS, person=False) as stop:
-        metrics = run_stage(stage, config, Context(comm, tasks, run_dir, _nobody_asks, stop.requested))
+        write_json(run_dir / "config.json", record)
+    with StopSignals(_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget:
+        asked = Context(comm, tasks, run_dir, _nobody_asks, lambda: stop.requested() or budget.is_spent())
+        metrics = run_stage(stage, config, asked)
     if metrics.get("stopped"):
         after = f" after step {metrics['step']:g}" if "step" in metrics else ""
-        raise Stopped(f"asked to stop (USR2 or TERM){after}; the run is not finished")
+        why = "its time was nearly up" if budget.is_spent() else "asked to stop (USR2 or TERM)"
+        raise Stopped(f"{why}{after}; the run is not finished")
     if world.rank == 0:
-        _write_json(run_dir / "result.json", {"stage": stage, "world_size": world.size, **metrics})
+        write_json(run_dir / RESULT, {"stage": stage, "world_size": world.size, **metrics})
         print(f"finished: {json.dumps(metrics)}", flush=True)
     comm.barrier()
     close()
@@ -106,10 +121,14 @@ def _preflight(world: World, run_dir: Path, shared_timeout_s: float) -> None:
 _Joined = tuple[Comm, Tasks, Callable[[], None]]  # the last one leaves
 
 
-def _connect(world: World) -> _Joined:
+def _connect(world: World, run_dir: Path, controller: str) -> _Joined:
     """Join the ranks that train together."""
     if world.size == 1:
         return LocalComm(), SerialTasks(), lambda: None
+    if controller == "gloo" and world.source == "srun":
+        from hpc.rendezvous import meet
+
+        meet(world, run_dir)
     from hpc.horovod_comm import HorovodComm
 
     comm = HorovodComm()
@@ -136,12 +155,6 @@ def _check_layout(world: World, rank: int, size: int, who: str) -> None:
         )
 
 
-def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(unfinished, path)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
@@ -164,6 +177,9 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="without a launcher: N local processes share out the tasks",
+    )
+    top.add_argument(
+        "--controller", choices=CONTROLLERS, default="mpi", help="under srun without PMIx: gloo (default: mpi)"
     )
     top.add_argument("settings", nargs="+", metavar="key=value", help="stage=NAME and the stage's settings")
     return top
@@ -191,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_intermixed_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
-        run(stage, overrides, options.run_dir, options.shared_timeout, options.processes)
+        run(stage, overrides, options.run_dir, Means(options.shared_timeout, options.processes, options.controller))
     except (ValueError, OSError, FloatingPointError, PreflightFailed) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1

@@ -8,12 +8,12 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from hpc.checks import check_fits, check_time
 from hpc.job import JobSpec, parse_minutes
 from hpc.slurm_query import is_configured, partitions
 from hpc.stage_settings import check_inputs, resolve_settings, training_stages
-from hpc.submit import check_fits
 from sweeps.defaults import SMALL, STAGE, default_objective, default_space
 from sweeps.driver import Driver
 from sweeps.launch import LocalLauncher, SlurmLauncher
@@ -24,11 +24,19 @@ from sweeps.plan import Plan, StudyError, check_name
 from sweeps.samplers import check_grid
 from sweeps.space import Parameter, SpaceError, check_space, from_items, parse_parameter
 from sweeps.study import Sweep
-from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor
+from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor, WorkerHere
 
 JOURNAL = "study.log"  # in the study's folder
 _TRIALS = 12
 _SLURM_LOOK_S = 15.0  # Slurm is asked no oftener
+
+
+class Runner(Protocol):
+    """Runs a study's trials."""
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until the study has its trials; False when it was asked to stop."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Command:
     place: Place
     folder: Path
     options: Options
-    make_driver: Callable[[Sweep], Driver | Supervisor]
+    make_driver: Callable[[Sweep], Runner]
     slurm: bool
     where: str
 
@@ -89,7 +97,7 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
     objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
     plan = Plan(stage, tuple(settings), tuple(space), tuple(objectives))
     resolved = plan.resolved()
-    check_inputs(resolved)
+    check_inputs(stage, settings)
     study = check_name(given.study or plan.name)
     folder = given.runs.resolve() / study
     place = find_place(given.storage, folder / JOURNAL)
@@ -149,13 +157,17 @@ def _steps(resolved: dict[str, Any], objective: Objective) -> tuple[int, int]:
 
 def _driver(
     given: argparse.Namespace, stage: str, folder: Path, options: Options, slurm: bool
-) -> Callable[[Sweep], Driver | Supervisor]:
+) -> Callable[[Sweep], Runner]:
     spec = JobSpec(
         stage, (), folder, nodes=given.nodes, ranks_per_node=given.ranks_per_node, gpus_per_node=given.gpus_per_node,
         cpus_per_rank=given.cpus_per_rank, minutes=parse_minutes(given.time), partition=given.partition,
     )  # fmt: skip
+    if given.mode == "workers" and given.cluster == "auto" and os.environ.get("SLURM_JOB_ID"):
+        return lambda sweep: WorkerHere(sweep, folder, options)
     if slurm:
-        check_fits(spec, partitions())
+        known = partitions()
+        check_fits(spec, known)
+        check_time(spec, known)
     ranks = spec.world_size
     threads = max(1, len(os.sched_getaffinity(0)) // (options.parallel * ranks))
     look_s = _SLURM_LOOK_S if slurm else 1.0

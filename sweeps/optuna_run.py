@@ -24,6 +24,8 @@ from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
 from sweeps.storage import open_storage
 from sweeps.study import open_sweep
+from sweeps.trial import TrialFailed
+from sweeps.workers import WorkersFailed
 
 STOPPED = 130
 
@@ -98,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             return 0
         return _search(command)
-    except (ConfigError, StudyError, StorageError, SlurmError, ValueError) as error:
+    except (ConfigError, StudyError, StorageError, SlurmError, TrialFailed, WorkersFailed, ValueError) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
         print(f"optuna_run: {error}. What is whole is kept, and the same command goes on", file=sys.stderr)

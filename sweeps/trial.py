@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hpc.outcome import PreflightFailed, Stopped
 from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
-from hpc.worker import PreflightFailed, Stopped
+from hpc.world import read_world
 from sweeps.listener import Listener
-from sweeps.trial_folder import Outcome, Task, read_task, write_outcome, write_place
+from sweeps.trial_folder import Outcome, Task, forget_outcome, read_task, write_outcome, write_place
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - the name says what happened
@@ -99,6 +100,8 @@ def run_alone(folder: Path) -> int:
     """
     with stop_signals() as signals:
         task = read_task(folder)
+        if read_world().rank == 0:
+            forget_outcome(folder)  # of this job before Slurm put it back into the queue
         try:
             team = Team(folder.parent)
         except PreflightFailed as error:

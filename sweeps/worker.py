@@ -16,10 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hpc.slurm_query import SlurmError
+from hpc.slurm_query import SlurmError, requeue
 from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
-from hpc.team_job import requeue_job, seconds_left
+from hpc.team_job import time_left
 from sweeps.place import StorageError, place_of
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.storage import PATIENCE_S, open_storage
@@ -103,7 +103,7 @@ def work(folder: Path) -> int:
     """
     worker = read_worker(folder)
     with stop_signals() as signals:
-        deadline = time.monotonic() + seconds_left()
+        deadline = time.monotonic() + time_left()
         team = Team(Path(worker.folder))
         if team.rank == 0:
             write_place(folder, socket.gethostname(), os.getpid())
@@ -112,7 +112,7 @@ def work(folder: Path) -> int:
         job = os.environ.get("SLURM_JOB_ID")
         if more and team.rank == 0 and job and worker.handle.kind == "slurm":
             print("there is more to do: back into the queue", flush=True)
-            requeue_job(job)
+            requeue(job)
             time.sleep(_TURN_S)  # Slurm ends us meanwhile
     return 0
 

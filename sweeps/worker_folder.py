@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def write_worker(folder: Path, worker: Worker) -> None:
     unfinished = folder / f".{_FILE}.{os.getpid()}"
     unfinished.write_text(json.dumps(asdict(worker), indent=1) + "\n")
     os.replace(unfinished, folder / _FILE)
+
+
+def wait_for_worker(folder: Path, timeout_s: float = 60.0) -> None:
+    """Until rank 0 has written it: other ranks may be quicker, and a network file system slower.
+
+    Raises:
+        ValueError: it does not come.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (folder / _FILE).exists():
+        if time.monotonic() > deadline:
+            raise ValueError(f"{folder / _FILE} did not appear within {timeout_s:g} s: do all nodes see that folder?")
+        time.sleep(0.2)
 
 
 def read_worker(folder: Path) -> Worker:

@@ -13,6 +13,7 @@ from typing import Protocol
 from hpc.job import JobSpec
 from hpc.team import team_command
 from hpc.team_job import submit_team
+from hpc.world import read_world
 from sweeps.launch import ask_to_end, present, start_process
 from sweeps.options import Options
 from sweeps.reaper import find_lost, settle_ended
@@ -20,7 +21,7 @@ from sweeps.study import Running, Sweep
 from sweeps.table import Table
 from sweeps.trial_folder import Handle, hold, read_handle, write_handle
 from sweeps.worker import work
-from sweeps.worker_folder import Worker, write_worker
+from sweeps.worker_folder import Worker, wait_for_worker, write_worker
 
 _LOCK, _LOG = "process.lock", "output.log"
 _POLL_S = 0.5
@@ -98,6 +99,33 @@ class SlurmWorkers:
         del folder
 
 
+class WorkersFailed(RuntimeError):  # noqa: N818 - the name says what happened
+    """Workers end again and again, and no trial does."""
+
+
+class WorkerHere:
+    """This process, inside a job of Slurm's, is the worker; with several ranks, each of them.
+
+    Args:
+        sweep: the study.
+        folder: of its runs.
+        options: how trials are chosen.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
+        job = os.environ["SLURM_JOB_ID"]
+        self._folder = folder / "workers" / f"job-{job}"
+        self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until there is nothing more to do in this job."""
+        del should_stop  # `work` has signals of its own
+        if read_world().rank == 0:
+            write_worker(self._folder, self._worker)
+        wait_for_worker(self._folder)
+        return work(self._folder) == 0
+
+
 class Supervisor:
     """Keeps workers at work, and tells the study of trials whose worker died after they ended.
 
@@ -119,7 +147,7 @@ class Supervisor:
         """Until the study has its trials and none of them runs; False when it was asked to stop.
 
         Raises:
-            RuntimeError: workers end again and again, and no trial does.
+            WorkersFailed: workers end again and again, and no trial does.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         while not should_stop():
@@ -156,6 +184,6 @@ class Supervisor:
         self._starts = self._starts + 1 if ended == self._ended else 1
         self._ended = ended
         if self._starts > _MOST_STARTS * self._options.parallel:
-            raise RuntimeError(
+            raise WorkersFailed(
                 f"workers ended {self._starts - 1} times while no trial did; their output is in {self._folder / 'workers'}"
             )

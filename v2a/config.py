@@ -35,7 +35,7 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     _unfreeze(config)
     known, short = dict(_leaves(schema)), dict(_named_groups(schema))
     overrides = list(overrides)
-    for override in [*_preset(schema, overrides), *overrides]:
+    for override in [*preset_settings(schema, overrides), *overrides]:
         key, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"expected key=value, but got {override!r}")
@@ -63,7 +63,12 @@ def _unfreeze(config: DictConfig) -> None:
             _unfreeze(node)
 
 
-def _preset(schema: Any, overrides: Iterable[str]) -> Iterable[str]:
+def preset_settings(schema: Any, overrides: Iterable[str]) -> tuple[str, ...]:
+    """The "key=value" settings of the preset that the overrides choose; none without one.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
     presets: dict[str, tuple[str, ...]] = getattr(schema, "PRESETS", {})
     chosen = [override.partition("=")[2] for override in overrides if override.startswith("preset=")]
     if not presets or not chosen:
@@ -81,6 +86,24 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
     if name not in names:
         raise ConfigError(_unknown(kind, name, names))
     return name
+
+
+def science(config: Any, prefix: str = "") -> dict[str, Any]:
+    """What can change a result: every setting by its dotted name, but those that its dataclass names in `SAME_RESULT`.
+
+    Args:
+        config: a dataclass. `SAME_RESULT`, a class attribute of it or of a group in it, names fields that change how fast, where or
+            how often something is done or written down, and never what comes of it.
+        prefix: of the names.
+    """
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found |= science(value, f"{prefix}{field.name}.")
+        elif field.name not in getattr(config, "SAME_RESULT", ()):
+            found[prefix + field.name] = value
+    return found
 
 
 def describe(schema: type) -> str:

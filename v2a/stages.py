@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from v2a.config import build_config, choose, describe
+from v2a.config import build_config, choose, describe, preset_settings, science
+from v2a.inputs import check
 
 if TYPE_CHECKING:
     from v2a.comm import Comm
@@ -22,11 +23,15 @@ class _Stage:
     package: str
     summary: str
     shares_tasks: bool = False
+    uses_gpu: bool = True
 
 
 _STAGES = {
     "prepare": _Stage(
-        "v2a.prepare", "videos of any kind to verified shards of clips, shared out video by video", shares_tasks=True
+        "v2a.prepare",
+        "videos of any kind to verified shards of clips, shared out video by video",
+        shares_tasks=True,
+        uses_gpu=False,
     ),
     "vqvae": _Stage("v2a.vqvae", "trains the 3D VQ-VAE whose codes stand for a video (stage 1)"),
     "codes": _Stage(
@@ -74,6 +79,11 @@ def shares_tasks(name: str) -> bool:
     return _stage(name).shares_tasks
 
 
+def uses_gpu(name: str) -> bool:
+    """Whether the stage runs on GPUs where there are some."""
+    return _stage(name).uses_gpu
+
+
 def stage_summary(name: str) -> str:
     """What a stage does, and its config keys with their defaults."""
     stage = _stage(name)
@@ -87,6 +97,34 @@ def load_config(name: str, overrides: Iterable[str]) -> Any:
         v2a.config.ConfigError: an unknown stage or key, or a bad value.
     """
     return build_config(_config(_stage(name)), overrides)
+
+
+def preset_keys(name: str, overrides: Iterable[str]) -> set[str]:
+    """Dotted names of the settings that the preset among the overrides decides; none without a preset.
+
+    Raises:
+        v2a.config.ConfigError: an unknown stage or preset.
+    """
+    return {setting.partition("=")[0] for setting in preset_settings(_config(_stage(name)), overrides)}
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """What of a stage's config can change its result, by dotted name: plain values, for JSON."""
+    return {key: value if isinstance(value, (int, str)) else str(value) for key, value in science(config).items()}
+
+
+def check_inputs(name: str, config: Any, made_before: Container[str] = ()) -> None:
+    """See that what the stage reads is there, whole, and of one geometry; looks at manifests and sizes, not at every byte.
+
+    Args:
+        name: of the stage.
+        config: its config.
+        made_before: settings whose folders an earlier job will have made by then; they are not looked at.
+
+    Raises:
+        v2a.config.ConfigError: something is missing, damaged or does not fit; names the command that makes it.
+    """
+    check(name, config, made_before)
 
 
 def run_stage(name: str, config: Any, context: Context) -> dict[str, float]:

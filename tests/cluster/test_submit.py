@@ -30,7 +30,7 @@ def test_four_hosts_train_to_what_one_process_trains_to(cluster: Testbed, runs: 
     done = cluster.run(*SUBMIT, "--nodes", "4", "--follow", "--runs", str(runs / "four"), "stage=selftest", "steps=30")
     four, four_dir = result(runs / "four")
     assert "Submitted job" in done.stdout
-    assert "completed" in done.stdout
+    assert "finished: world_size 4  step 30" in done.stdout
     assert (four["world_size"], four["step"], four["ranks_agree"]) == (4, 30, 1)
     assert four["loss"] < four["loss_first"] / 5
     lines = [json.loads(line) for line in (four_dir / "metrics.jsonl").read_text().splitlines()]

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from hpc.outcome import Stopped
 from hpc.team import Team
-from hpc.worker import Stopped
 
 
 def main(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpc.build_horovod import cache as horovod_cache
+from tests.unit.fake_slurm import FakeSlurm, install
 from tests.unit.horovod_builds import CPU, make_wheel
 
 
@@ -20,3 +21,14 @@ def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 def stored_fixture(tmp_path: Path) -> Path:
     """A wheel in a cache."""
     return horovod_cache.store(make_wheel(tmp_path / "built"), tmp_path / "cache", CPU)
+
+
+@pytest.fixture
+def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """A cluster like the test cluster, played by a program, in front of whatever is on the PATH."""
+    programs = tmp_path / "slurm-programs"
+    programs.mkdir()
+    fake = install(tmp_path / "fake slurm", programs)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CONF", str(fake.folder / "slurm.conf"))
+    return fake

@@ -1,5 +1,6 @@
 """Settings: types, names, values as they stand, and sentences for what is wrong."""
 
+import dataclasses
 import random
 import re
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from typing import ClassVar
 
 import pytest
 
-from v2a.config import ConfigError, build_config, choose, describe
+from tests.house.fields import dataclasses_below
+from v2a.config import ConfigError, build_config, choose, describe, science
 from v2a.stages import load_config, stage_names, stage_summary
 
 
@@ -207,3 +209,32 @@ def test_the_selftest_refuses_what_cannot_train(override: str):
 def test_an_unknown_stage_names_the_known():
     with pytest.raises(ConfigError, match="there is no stage 'selftset'; did you mean selftest"):
         load_config("selftset", [])
+
+
+@dataclasses.dataclass
+class _Group:
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("workers",)
+
+    lr: float = 0.1
+    workers: int = 2
+
+
+@dataclasses.dataclass
+class _Science:
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device",)
+
+    data: str = "clips"
+    device: str = "auto"
+    group: _Group = dataclasses.field(default_factory=_Group)
+
+
+def test_what_cannot_change_a_result_is_left_out():
+    assert science(_Science()) == {"data": "clips", "group.lr": 0.1}
+
+
+@pytest.mark.parametrize("stage", stage_names())
+def test_every_setting_that_is_left_out_is_a_setting(stage: str):
+    """A misspelt one would be left in, in silence."""
+    for schema in dataclasses_below(type(load_config(stage, []))):
+        fields = {field.name for field in dataclasses.fields(schema)}
+        assert set(getattr(schema, "SAME_RESULT", ())) <= fields

@@ -21,7 +21,7 @@ def _spec(**changes: object) -> JobSpec:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("nodes", 1), ("ranks_per_node", 1), ("gpus_per_node", 0), ("cpus_per_rank", 1), ("minutes", 1)],
+    [("nodes", 1), ("ranks_per_node", 1), ("gpus_per_node", 0), ("cpus_per_rank", 1), ("minutes", 1), ("restarts", 0)],
 )
 def test_a_count_below_the_least_is_refused(name: str, least: int):
     assert getattr(_spec(**{name: least}), name) == least
@@ -97,8 +97,29 @@ def test_submitits_parameters_are_the_golden_files(golden: str, spec: JobSpec):
     assert submitit_parameters(spec) == json.loads((_GOLDEN / golden).read_text())
 
 
+def test_everything_that_can_be_asked_for_is_the_golden_file():
+    spec = _spec(
+        nodes=2, minutes=5, partition="dgx", account="me", qos="long", exclude="t4-[1-2]", after=("5", "6"),
+        setup=("module load openmpi",), controller="gloo",
+    )  # fmt: skip
+    after = ["python", "-m", "hpc.again", "--run-dir", "/my runs/x", "--status"]
+    assert submitit_parameters(spec, after) == json.loads((_GOLDEN / "submitit_all.json").read_text())
+
+
 def test_every_golden_file_of_submitit_is_compared():
-    assert sorted(path.name for path in _GOLDEN.glob("*.json")) == ["submitit_gpus.json", "submitit_smallest.json"]
+    assert sorted(path.name for path in _GOLDEN.glob("submitit_*.json")) == [
+        "submitit_all.json", "submitit_gpus.json", "submitit_smallest.json",
+    ]  # fmt: skip
+
+
+def test_another_controller_is_refused():
+    with pytest.raises(JobError, match="expected --controller mpi or gloo, but got 'nccl'"):
+        _spec(controller="nccl")
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(1, 6), (10, 60), (50, 300), (2880, 300)])
+def test_the_warning_comes_a_tenth_of_the_time_before_the_end(minutes: int, seconds: int):
+    assert _spec(minutes=minutes).warn_s == seconds
 
 
 def test_one_rank_needs_no_launcher():

@@ -13,8 +13,8 @@ _SINFO = "teaching*|18|gpu:t4:4(S:0-1)|72\nteaching*|2|gpu:t4:4|72+\ndgx|3|gpu:v
 
 def test_lines_of_a_partition_are_added_up():
     assert parse_partitions(_SINFO) == {
-        "teaching": Partition("teaching", 20, 4, default=True, cpus=72),
-        "dgx": Partition("dgx", 3, 8, default=False, cpus=80),
+        "teaching": Partition("teaching", 20, 4, default=True, cpus=72, gpu_type="t4"),
+        "dgx": Partition("dgx", 3, 8, default=False, cpus=80, gpu_type="v100"),
         "highmem": Partition("highmem", 2, 0, default=False, cpus=72),
     }
 
@@ -62,8 +62,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_sinfo_is_asked(program):
-    program("sinfo", 'echo "$*" >&2; [ "$*" = "--noheader --format=%P|%D|%G|%c" ] && echo "t4*|4|gpu:t4:4|8"')
-    assert partitions() == {"t4": Partition("t4", 4, 4, default=True, cpus=8)}
+    program(
+        "sinfo", 'echo "$*" >&2; [ "$*" = "--noheader --format=%P|%D|%G|%c|%l" ] && echo "t4*|4|gpu:t4:4|8|1-00:00:00"'
+    )
+    assert partitions() == {"t4": Partition("t4", 4, 4, default=True, cpus=8, minutes=1440, gpu_type="t4")}
 
 
 def test_a_missing_slurm_is_a_sentence(program):

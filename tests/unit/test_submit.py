@@ -1,5 +1,8 @@
 """`python -m hpc.submit` without a cluster, and with programs that play one."""
 
+import json
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -8,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from hpc import submit
-from hpc.job import JobError, JobSpec
-from hpc.slurm_query import Partition
+from hpc.follow import Tail
 from tests.house.source import CHECKOUT
+from tests.unit.fake_slurm import ROSIE, TESTBED, FakeSlurm, install
+from tests.unit.inputs import write_inputs
 
-_PARTITIONS = {"t4": Partition("t4", 4, 4, default=True, cpus=8), "dgx": Partition("dgx", 1, 8, default=False, cpus=8)}
+_GOLDEN = CHECKOUT / "tests" / "golden"
 
 
 @pytest.fixture(autouse=True)
 def _no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither programs nor a configuration of Slurm: everything runs as it would on a laptop."""
     (tmp_path / "bin").mkdir()
-    for program in ("bash", "env", "python3", "cat", "sleep"):
-        (tmp_path / "bin" / program).symlink_to(f"/bin/{program}")
+    for program in ("sh", "bash", "env", "git"):
+        (tmp_path / "bin" / program).symlink_to(f"/usr/bin/{program}")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -118,135 +122,331 @@ def test_the_same_settings_have_the_same_folder(capsys: pytest.CaptureFixture[st
     assert Path(folder).name.startswith("selftest-")
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_a_local_runs_exit_status_is_passed_on(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(submit, "local_command", lambda spec, python, shares_tasks: ["bash", "-c", f"exit {status}"])
-    assert _run("--cluster", "local", "stage=selftest", runs=tmp_path / "my runs") == status
-    assert [folder.name[:9] for folder in (tmp_path / "my runs").iterdir()] == ["selftest-"]
+@pytest.fixture(name="slurm")
+def slurm_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """A cluster like the test cluster."""
+    fake = install(tmp_path / "slurm", tmp_path / "bin")
+    monkeypatch.setenv("SLURM_CONF", str(fake.folder / "slurm.conf"))
+    return fake
+
+
+def test_a_dry_run_on_slurm_shows_submitits_parameters(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    runs = tmp_path / "runs"
+    size = ["--nodes", "2", "--ranks-per-node", "4", "--gpus-per-node", "4"]
+    assert _run(*size, "--dry-run", "stage=selftest", runs=runs) == 0
+    out = capsys.readouterr().out
+    assert f"would submit to Slurm: 8 ranks on 2 nodes, profile testbed, run folder {runs.resolve()}/selftest-" in out
+    assert "'gres': 'gpu:4'" in out
+    assert not runs.exists()
+    assert slurm.jobs() == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "name", ["runs", "my runs; touch made-by-a-shell", "it's $HOME", "$(touch made-by-a-shell)", '"x" `y`']
+)
+def test_sbatch_gets_a_script_with_what_was_asked(
+    name: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    runs = tmp_path / name
+    size = ["--nodes", "3", "--ranks-per-node", "2", "--gpus-per-node", "4", "--cpus-per-rank", "3"]
+    more = ["--time", "2-00:00:00", "--account", "me", "--qos", "long", "--exclude", "t4-[1-2]"]
+    assert _run(*size, *more, "stage=selftest", "steps=7", runs=runs) == 0
+    assert "Submitted job 4711: 6 ranks on 3 nodes" in capsys.readouterr().out
+    (job,) = slurm.jobs()
+    expected = {
+        "nodes": "3", "ntasks-per-node": "2", "cpus-per-task": "3", "time": "2880", "gres": "gpu:4", "account": "me", "qos": "long",
+        "exclude": "t4-[1-2]", "partition": "t4", "signal": "USR2@300", "open-mode": "append", "requeue": "",
+    }  # fmt: skip
+    assert {key: job["flags"].get(key) for key in expected} == expected
+    (run_dir,) = runs.glob("selftest-*")
+    assert job["flags"]["job-name"] == run_dir.name
+    lines = slurm.script("4711").splitlines()
+    srun = next(shlex.split(line) for line in lines if line.startswith("srun"))
+    assert {"--mpi=pmix", "--kill-on-bad-exit=1", "--cpus-per-task=3"} <= set(srun)
+    assert str(run_dir / "submitit") in srun
+    assert lines.index("trap : TERM USR2") < lines.index("status=$?")
+    after = shlex.split(next(line for line in lines if "hpc.again" in line))
+    assert after[-3:] == [str(run_dir), "--status", "$status"]
+    assert not list(tmp_path.rglob("made-by-a-shell"))
+
+
+def test_what_a_run_wrote_is_its_owners(tmp_path: Path, slurm: FakeSlurm):
+    before = os.umask(0o022)
+    try:
+        assert _run("stage=selftest", runs=tmp_path / "runs") == 0
+    finally:
+        os.umask(before)
+    (run_dir,) = (tmp_path / "runs").glob("selftest-*")
+    assert run_dir.stat().st_mode & 0o777 == 0o755
+    assert (run_dir / "submitit").stat().st_mode & 0o777 == 0o700
+    assert list((run_dir / "submitit").glob("*.pkl"))
+
+
+def test_the_same_again_is_the_same_job(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    for _ in range(2):
+        assert _run("stage=selftest", runs=tmp_path) == 0
+    assert "is pending already as job 4711: this is it" in capsys.readouterr().out
+    slurm.set("4711", state="RUNNING", nodes="t4-1")
+    assert _run("stage=selftest", "steps=100", runs=tmp_path) == 0
+    assert "is running already as job 4711" in capsys.readouterr().out
+    assert len(slurm.jobs()) == 1
+
+
+def test_a_finished_run_shows_its_results(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    (run_dir,) = tmp_path.glob("selftest-*")
+    (run_dir / "result.json").write_text('{"stage": "selftest", "step": 100, "loss": 0.25}')
+    slurm.set("4711", state="COMPLETED")
+    capsys.readouterr()
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "finished: step 100  loss 0.25" in out
+    assert "--again runs it once more" in out
+    assert len(slurm.jobs()) == 1
+    assert _run("--again", "stage=selftest", runs=tmp_path) == 0
+    assert len(slurm.jobs()) == 2
+    assert not (run_dir / "result.json").exists()
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL"])
+def test_a_broken_run_is_submitted_again_in_its_folder(state: str, tmp_path: Path, slurm: FakeSlurm):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    slurm.set("4711", state=state)
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert [job["id"] for job in slurm.jobs()] == ["4711", "4712"]
+    assert len(list(tmp_path.glob("selftest-*"))) == 1
+
+
+def test_a_run_that_slurm_cannot_be_asked_about_is_not_submitted_twice(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    (slurm.folder / "down").touch()
+    assert _run("stage=selftest", runs=tmp_path) == 1
+    assert "Unable to contact slurm controller" in capsys.readouterr().err
+    assert len(slurm.jobs()) == 1
+
+
+def test_two_submissions_at_once_are_one_job(tmp_path: Path, slurm: FakeSlurm):
+    command = [sys.executable, "-m", "hpc.submit", "--runs", str(tmp_path / "runs"), "stage=selftest"]
+    both = [subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate()[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(slurm.jobs()) == 1
+    assert "Submitted job 4711" in said[0]
+    assert "is pending already as job 4711" in said[1]
+
+
+def test_a_job_whose_submission_was_killed_is_found(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    (run_dir,) = tmp_path.glob("selftest-*")
+    (run_dir / "attempts.jsonl").unlink()
+    capsys.readouterr()
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert "is pending already as job 4711" in capsys.readouterr().out
+    assert len(slurm.jobs()) == 1
+
+
+def test_after_waits_for_another_run(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _run("stage=selftest", "seed=1", runs=tmp_path) == 0
+    (first,) = tmp_path.glob("selftest-*")
+    assert _run("--after", first.name, "stage=selftest", "seed=2", runs=tmp_path) == 0
+    flags = slurm.jobs()[1]["flags"]
+    assert (flags["dependency"], flags["kill-on-invalid-dep"]) == ("afterok:4711", "yes")
+    (first / "result.json").write_text("{}")
+    assert _run("--after", first.name, "stage=selftest", "seed=3", runs=tmp_path) == 0
+    assert "dependency" not in slurm.jobs()[2]["flags"]
+    assert _run("--after", "selftest-x", "stage=selftest", "seed=4", runs=tmp_path) == 1
+    assert "there is no run 'selftest-x'" in capsys.readouterr().err
+
+
+def test_gloo_needs_no_pmix(tmp_path: Path, slurm: FakeSlurm):
+    assert _run("--controller", "gloo", "--nodes", "2", "stage=selftest", runs=tmp_path) == 0
+    assert "--mpi" not in slurm.script("4711")
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_the_job_runs_the_code_of_its_submission(snapshot: bool, tmp_path: Path, slurm: FakeSlurm):
+    runs = tmp_path / "my runs"
+    assert _run(*([] if snapshot else ["--no-snapshot"]), "stage=selftest", runs=runs) == 0
+    srun = next(line for line in slurm.script("4711").splitlines() if line.startswith("srun"))
+    start = next(Path(word) for word in shlex.split(srun) if word.endswith("hpc/start.py"))
+    assert (start.parents[1] == CHECKOUT) is not snapshot
+    if not snapshot:
+        return
+    (code,) = (runs / ".code").iterdir()
+    assert start.parents[1] == code
+    for name in ("hpc/job.py", "v2a/stages.py", "hpc/profiles/rosie.yaml", "v2a/youtube8m/review/page.css"):
+        assert (code / name).read_bytes() == (CHECKOUT / name).read_bytes()
+    program = [sys.executable, str(start), "-u", "-m", "hpc.job"]
+    show = f"import runpy, sys; sys.argv = {program[1:]!r}; runpy.run_path({str(start)!r}); import hpc; print(hpc.__file__)"
+    assert subprocess.run([sys.executable, "-c", show], cwd=CHECKOUT, check=True).returncode == 0
+
+
+def test_a_snapshot_is_taken_once_for_all_runs_of_the_same_code(tmp_path: Path, slurm: FakeSlurm):
+    for seed in ("1", "2"):
+        assert _run("stage=selftest", f"seed={seed}", runs=tmp_path / "runs") == 0
+    assert len(list((tmp_path / "runs" / ".code").iterdir())) == 1
+
+
+def test_another_run_in_a_named_folder_is_refused(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path) == 0
+    slurm.set("4711", state="CANCELLED")
+    assert _run("--name", "mine", "stage=selftest", "lr=0.02", runs=tmp_path) == 1
+    assert "holds a run with lr=0.01; go on with the same settings, or choose another --name" in capsys.readouterr().err
+    assert _run("--name", "mine", "--nodes", "2", "stage=selftest", runs=tmp_path) == 0, (
+        "another number of ranks may go on"
+    )
+    assert len(slurm.jobs()) == 2
+
+
+@pytest.mark.parametrize("name", ["../up", "", "a b", "new\nline", "-x", "a/b"])
+def test_names_that_a_scheduler_reads_otherwise_are_refused(
+    name: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run(f"--name={name}", "stage=selftest", runs=tmp_path / "runs") == 1
+    assert "expected --name of at most 100 letters" in capsys.readouterr().err
+    assert slurm.jobs() == []
+
+
+@pytest.mark.parametrize("name", ["100%", "back\\slash", "new\nline"])
+def test_folders_that_slurm_would_rewrite_are_refused(
+    name: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("stage=selftest", runs=tmp_path / name) == 1
+    assert "expected --runs without %, backslash or line break" in capsys.readouterr().err
+    assert slurm.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
     [
-        ({}, None),
-        ({"nodes": 4, "gpus_per_node": 4}, None),
-        ({"partition": "dgx", "gpus_per_node": 8}, None),
-        ({"nodes": 5}, "partition t4 has 4 nodes, but --nodes 5 were asked for"),
-        ({"gpus_per_node": 5}, "nodes of partition t4 have 4 GPUs each, but --gpus-per-node 5 were asked"),
-        ({"partition": "dgx", "nodes": 2}, "partition dgx has 1 nodes, but --nodes 2"),
-        ({"partition": "gpu"}, "there is no partition 'gpu'; there are: t4, dgx"),
+        (["--nodes", "5"], "partition t4 has 4 nodes, but --nodes 5 were asked for"),
+        (["--partition", "gpu"], "there is no partition 'gpu'; there are: t4, dgx, low"),
+        (["--profile", "moon"], "there is no profile 'moon'; there are: rosie, testbed, or the path of a YAML file"),
+        (["cluster=rosie", "cluster=testbed"], "expected one cluster=NAME, but got 2"),
     ],
 )
-def test_what_the_queue_could_never_start_is_refused(changes: dict[str, object], message: str | None):
-    spec = JobSpec("selftest", (), Path("/runs/x"), **changes)  # type: ignore[arg-type]
-    if message is None:
-        submit.check_fits(spec, _PARTITIONS)
-        assert spec.nodes <= 4
-        return
-    with pytest.raises(JobError, match=message):
-        submit.check_fits(spec, _PARTITIONS)
-
-
-def test_a_cluster_without_a_default_partition_wants_one_chosen():
-    known = {"a": Partition("a", 1, 0, default=False, cpus=8), "b": Partition("b", 1, 0, default=False, cpus=8)}
-    with pytest.raises(JobError, match="no default partition; choose one with --partition: a, b"):
-        submit.check_fits(JobSpec("selftest", (), Path("/runs/x")), known)
-
-
-@pytest.fixture
-def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Programs that play a cluster of four nodes; sbatch keeps the script that it is given in `script`."""
-    programs = {
-        "sinfo": 'echo "t4*|4|gpu:t4:4|64"',
-        "srun": "exit 1",
-        "sbatch": f'cat "${{@: -1}}" >{shlex.quote(str(tmp_path / "script"))}; echo Submitted batch job 4711',
-    }
-    for name, script in programs.items():
-        path = tmp_path / "bin" / name
-        path.write_text(f"#!/bin/bash\n{script}\n")
-        path.chmod(0o755)
-    config = tmp_path / "slurm.conf"
-    config.touch()
-    monkeypatch.setenv("SLURM_CONF", str(config))
-    return tmp_path
-
-
-def test_a_dry_run_on_slurm_shows_submitits_parameters(fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
-    runs = fake_slurm / "runs"
-    assert (
-        _run("--nodes", "2", "--ranks-per-node", "4", "--gpus-per-node", "4", "--dry-run", "stage=selftest", runs=runs)
-        == 0
-    )
-    out = capsys.readouterr().out
-    assert f"would submit to Slurm: 8 ranks on 2 nodes, run folder {runs.resolve()}/selftest-" in out
-    assert "slurm_additional_parameters: {'gres': 'gpu:4'}" in out
-    assert not runs.exists()
-    assert not (fake_slurm / "script").exists()
-
-
-@pytest.mark.parametrize("name", ["runs", "my runs; touch made-by-a-shell", "it's $HOME"])
-def test_sbatch_gets_a_script_with_what_was_asked(name: str, fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
-    runs = fake_slurm / name
-    arguments = [
-        "--nodes",
-        "3",
-        "--ranks-per-node",
-        "2",
-        "--gpus-per-node",
-        "4",
-        "--cpus-per-rank",
-        "7",
-        "--time",
-        "2-00:00:00",
-    ]
-    assert _run(*arguments, "stage=selftest", "steps=7", runs=runs) == 0
-    assert "Submitted job 4711: 6 ranks on 3 nodes" in capsys.readouterr().out
-    script = (fake_slurm / "script").read_text()
-    asked = dict(line[8:].partition("=")[::2] for line in script.splitlines() if line.startswith("#SBATCH --"))
-    expected = {"--nodes": "3", "--ntasks-per-node": "2", "--cpus-per-task": "7", "--time": "2880", "--gres": "gpu:4"}
-    assert {key: asked.get(key) for key in expected} == expected
-    assert asked["--job-name"] == "v2a-selftest"
-    srun = next(shlex.split(line) for line in script.splitlines() if line.startswith("srun"))
-    assert {"--mpi=pmix", "--kill-on-bad-exit=1", "--cpus-per-task=7"} <= set(srun)
-    assert str(next(runs.glob("selftest-*")) / "submitit") in " ".join(srun)
-
-
-def test_following_ends_with_the_job(
-    fake_slurm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_the_queue_could_never_start_is_said_before_it(
+    arguments: list[str], message: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
 ):
-    """Its output appears once, in order, whatever the moment it was written in; a job that failed is a failure."""
-    states = iter(["PENDING", "RUNNING", "RUNNING", "FAILED"])
-    stdout = fake_slurm / "job.out"
-
-    def state_of(job_id: str) -> str:
-        state = next(states)
-        with stdout.open("a") as out:
-            out.write(f"written while {state}\n" if state != "PENDING" else "")
-        return state
-
-    paths = type("Paths", (), {"stdout": stdout, "folder": fake_slurm})
-    monkeypatch.setattr(submit, "_POLL_S", 0)
-    monkeypatch.setattr(submit, "job_state", state_of)
-    assert submit._follow(type("Job", (), {"job_id": "5", "paths": paths})) == 1
-    captured = capsys.readouterr()
-    assert captured.out.splitlines() == [
-        "[5] pending",
-        "[5] running",
-        "written while RUNNING",
-        "written while RUNNING",
-        "[5] failed",
-        "written while FAILED",
-    ]
-    assert f"job 5 ended FAILED; its output is in {fake_slurm}" in captured.err
+    assert _run(*arguments, "stage=selftest", runs=tmp_path / "runs") == 1
+    assert message in capsys.readouterr().err
+    assert slurm.jobs() == []
+    assert not (tmp_path / "runs").exists()
 
 
-def test_ctrl_c_ends_the_following_and_not_the_job(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    def interrupted(job_id: str) -> str:
-        raise KeyboardInterrupt
+def test_without_data_the_command_that_makes_it_is_named(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert _run("--nodes", "4", "stage=vqvae", runs=tmp_path / "runs") == 1
+    said = capsys.readouterr().err
+    assert "there is no data set at data/clips: python -m v2a.prepare videos=DIR out=data/clips makes one" in said
+    write_inputs(tmp_path)
+    assert _run("--nodes", "4", "stage=vqvae", runs=tmp_path / "runs") == 0
+    assert "Submitted job 4711: 4 ranks on 4 nodes" in capsys.readouterr().out
 
-    monkeypatch.setattr(submit, "job_state", interrupted)
-    assert submit._follow(type("Job", (), {"job_id": "5"})) == 130
-    assert "the job goes on (scancel 5 ends it)" in capsys.readouterr().out
+
+_STAGES = ("selftest", "prepare", "vqvae", "codes", "audio", "evaluate", "infer")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("dry_testbed_t4.txt", TESTBED, ["--nodes", "4"]),
+        ("dry_testbed_dgx.txt", TESTBED, ["--partition", "dgx"]),
+        ("dry_rosie.txt", ROSIE, ["--nodes", "4"]),
+        ("dry_rosie_dgx.txt", ROSIE, ["--nodes", "2", "--partition", "dgx"]),
+        ("dry_local.txt", "", ["--cluster", "local", "--nodes", "4"]),
+    ],
+    ids=lambda case: case[0],
+)
+def test_dry_runs_are_the_golden_files(
+    case: tuple[str, str, list[str]],
+    tmp_path: Path,
+    slurm: FakeSlurm,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    golden, sinfo, options = case
+    (slurm.folder / "sinfo").write_text(sinfo)
+    write_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    # Whatever torch is installed here, the golden files are of one for GPUs.
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.10.0")
+    for stage in _STAGES:
+        more = ["videos=my clips (2)/"] if stage in ("prepare", "infer") else []
+        assert _run(*options, "--dry-run", f"stage={stage}", *more, runs=tmp_path / "runs") == 0, stage
+    shown = capsys.readouterr().out.replace(str(tmp_path.resolve()), "HERE").replace(sys.executable, "PYTHON")
+    # Names follow from the settings' defaults, which other tests hold.
+    shown = re.sub(r"-[0-9a-f]{8}\b", "-HASH", re.sub("v2a:[0-9a-f]{16}", "MARK", shown))
+    assert shown == (_GOLDEN / golden).read_text()
+
+
+def test_every_golden_dry_run_is_compared():
+    assert sorted(path.name for path in _GOLDEN.glob("dry_*")) == [
+        "dry_local.txt", "dry_rosie.txt", "dry_rosie_dgx.txt", "dry_testbed_dgx.txt", "dry_testbed_t4.txt",
+    ]  # fmt: skip
+
+
+def test_a_profile_of_ones_own(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "partition: low\naccount: me\nsetup: [module load openmpi]\npartitions:\n  low: {ranks_per_node: 2}\n"
+    )
+    assert _run("--profile", str(mine), "--nodes", "2", "stage=selftest", runs=tmp_path / "runs") == 0
+    assert "4 ranks on 2 nodes" in capsys.readouterr().out
+    assert (slurm.jobs()[0]["flags"]["partition"], slurm.jobs()[0]["flags"]["account"]) == ("low", "me")
+    assert "module load openmpi" in slurm.script("4711").splitlines()
+    mine.write_text("partitions: {low: {ranks: 2}}\n")
+    assert _run("--profile", str(mine), "stage=selftest", runs=tmp_path / "runs") == 1
+    assert "mine.yaml cannot be read: " in capsys.readouterr().err
+
+
+def test_a_preset_says_more_than_the_gpu(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    dgx = ["--partition", "dgx", "--dry-run", "stage=vqvae"]
+    assert _run(*dgx, runs=tmp_path / "runs") == 0
+    assert "train.batch=8" in capsys.readouterr().out
+    assert _run(*dgx, "preset=tiny", runs=tmp_path / "runs") == 0
+    assert "train.batch" not in capsys.readouterr().out
+    assert _run(*dgx, "train.batch=3", runs=tmp_path / "runs") == 0
+    assert "train.batch=8 train.workers=0 train.precision=auto train.batch=3" in capsys.readouterr().out
+
+
+def test_run_json_says_what_ran(tmp_path: Path, slurm: FakeSlurm):
+    assert _run("--nodes", "2", "stage=selftest", "steps=7", runs=tmp_path) == 0
+    (path,) = tmp_path.glob("selftest-*/run.json")
+    run = json.loads(path.read_text())
+    assert (run["stage"], run["where"], run["profile"], run["steps"]) == ("selftest", "slurm", "testbed", 7)
+    assert run["identity"] == {"stage": "selftest", "ranks": 2, "steps": 7, "batch": 16, "lr": "0.01", "seed": 0}
+    assert run["settings"]["steps"] == 7
+    assert run["spec"]["nodes"] == 2
+    assert {"python", "submitit"} <= run["environment"].keys()
+
+
+def test_output_is_shown_once_and_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "submitit").mkdir()
+    old, new = tmp_path / "submitit" / "9_0_log.out", tmp_path / "submitit" / "10_0_log.out"
+    old.write_text("before\n")
+    tail = Tail(tmp_path, skip_old=True)
+    assert not tail.show()
+    new.write_text("one\n")
+    assert tail.show()
+    with new.open("a") as file:
+        file.write("two\n")
+    tail.show()
+    assert capsys.readouterr().out == "one\ntwo\n"
+    Tail(tmp_path).show()
+    assert capsys.readouterr().out == "before\none\ntwo\n"
 
 
 def test_submitting_imports_no_torch():
@@ -268,19 +468,13 @@ def test_submitting_imports_no_torch():
     assert "would run on this machine" in done.stdout
 
 
-def test_more_cores_than_a_node_has_are_refused():
-    spec = JobSpec("selftest", (), Path("/runs/x"), ranks_per_node=4, cpus_per_rank=3)
-    with pytest.raises(JobError, match="have 8 cores each, but --ranks-per-node 4 times --cpus-per-rank 3 asks for 12"):
-        submit.check_fits(spec, _PARTITIONS)
-
-
-def test_a_runs_folder_that_cannot_be_is_said(tmp_path: Path, fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_runs_folder_that_cannot_be_is_said(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
     assert _run("--cluster", "slurm", "stage=selftest", runs=tmp_path / "file" / "runs") == 1
     assert "Choose another place with --runs" in capsys.readouterr().err
 
 
-def test_what_slurm_refuses_is_said(fake_slurm: Path, capsys: pytest.CaptureFixture[str]):
-    (fake_slurm / "bin" / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: Invalid account' >&2\nexit 1\n")
-    assert _run("--cluster", "slurm", "stage=selftest", runs=fake_slurm / "runs") == 1
+def test_what_slurm_refuses_is_said(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    (slurm.folder / "refuse").write_text("sbatch: error: Invalid account")
+    assert _run("--cluster", "slurm", "stage=selftest", runs=tmp_path / "runs") == 1
     assert "Slurm refused the job" in capsys.readouterr().err

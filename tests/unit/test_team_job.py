@@ -8,7 +8,7 @@ import pytest
 
 from hpc.slurm_query import SlurmError
 from hpc.team import team_command
-from hpc.team_job import parse_left, present_jobs, seconds_left
+from hpc.team_job import present_jobs, time_left
 
 
 @pytest.fixture
@@ -47,10 +47,9 @@ def test_jobs_that_are_there(squeue: Path):
     ],
 )
 def test_time_that_is_left(text: str, seconds: float, squeue: Path):
-    assert parse_left(text) == seconds
     _answers(squeue, text)
-    assert seconds_left({"SLURM_JOB_ID": "5"}) == seconds
-    assert seconds_left({}) == math.inf
+    assert time_left({"SLURM_JOB_ID": "5"}) == seconds
+    assert time_left({}) == math.inf
 
 
 def test_one_rank_needs_no_launcher():

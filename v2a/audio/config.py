@@ -97,6 +97,8 @@ class Config:
         ),
     }  # fmt: skip
 
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("preset", "device")
+
     codes: str = "data/codes"
     data: str = "data/clips"
     model: str = "models/vqvae"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass
@@ -15,6 +16,8 @@ class Config:
         out: folder of code shards; made when missing.
         device: "auto" (a GPU for each process in turn, the CPU where there is none), "cpu", "cuda", "cuda:1", ….
     """
+
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device",)
 
     model: str = "runs/vqvae"
     data: str = "data/clips"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from v2a.config import choose
 from v2a.shards.splits import SPLITS
@@ -27,6 +28,8 @@ class Config:
         truth: folder with the JSON of synthetic videos; empty to look beside each video.
         device: "auto" (a GPU for each process in turn, the CPU where there is none), "cpu", "cuda", "cuda:1", ….
     """
+
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device",)
 
     model: str = ""
     models: str = ""

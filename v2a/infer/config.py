@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from v2a.config import choose
 from v2a.prepare.config import FITS, Limit
@@ -26,6 +27,8 @@ class Config:
         retry_failures: try again what failed before.
         limit: what one video may cost.
     """
+
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device", "lease_s")
 
     videos: str = "videos"
     model: str = "models/audio"

@@ -129,6 +129,8 @@ class Config:
         ),
     }
 
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("preset", "threads")
+
     videos: str = ""
     out: str = "data/clips"
     preset: str = "paper"

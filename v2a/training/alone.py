@@ -18,6 +18,10 @@ _FILE = ".training.lock"
 _STRAY_S = 20.0  # a rank 0 that was killed a moment ago may take so long to end
 
 
+class RunBusy(ValueError):  # noqa: N818 - says what is the matter
+    """Another process trains in the run's folder; when it has ended, the same command works."""
+
+
 @contextmanager
 def alone_in(out: Path, comm: Comm) -> Iterator[None]:
     """Hold the run's folder as long as this is entered; the lock ends with rank 0's process, however it ends.
@@ -25,14 +29,14 @@ def alone_in(out: Path, comm: Comm) -> Iterator[None]:
     On a file system without locks nothing is held.
 
     Raises:
-        ValueError: another process trains there; on all ranks.
+        RunBusy: another process trains there; on all ranks.
     """
     file = _open(out / _FILE) if comm.rank == 0 else -1
     try:
         held = file < 0 or _lock(file)
         if not bool(comm.broadcast(torch.tensor(int(held)))):
             who = f" ({os.pread(file, 300, 0).decode(errors='replace')})" if comm.rank == 0 else ""
-            raise ValueError(f"another process trains in {out}{who}; wait for it, or choose another folder")
+            raise RunBusy(f"another process trains in {out}{who}; wait for it, or choose another folder")
         yield
     finally:
         if file >= 0:

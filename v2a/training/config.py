@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from v2a.config import choose
 
@@ -38,6 +39,8 @@ class Train:
         checkpoint_every: steps.
         keep: checkpoints kept, beside the best.
     """
+
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("workers", "log_every", "checkpoint_every", "keep")
 
     steps: int = 10_000
     batch: int = 2

@@ -43,6 +43,8 @@ class Config:
         ),
     }  # fmt: skip
 
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("preset", "device")
+
     data: str = "data/clips"
     preset: str = "base"
     crop: int = 20

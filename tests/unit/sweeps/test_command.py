@@ -71,7 +71,7 @@ def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
         (["stage=prepare"], "stage=prepare does not train; sweeps are of stage=vqvae"),
         (["stage=vqvea"], "did you mean vqvae"),
         (["lr=0.1"], "expected exactly one stage=NAME"),
-        (["stage=audio"], "there is nothing to train on"),
+        (["stage=audio"], "there is nothing to train on in data=data/clips"),
     ],
 )
 def test_what_is_wrong_is_a_sentence_and_nothing_is_begun(

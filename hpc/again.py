@@ -1,0 +1,178 @@
+"""What becomes of a run when its ranks have ended before its end: it goes on by itself, or it stops with the reason in front.
+
+The batch script runs this on the job's first node when its ranks are gone, whatever ended them:
+
+python -m hpc.again --run-dir runs/vqvae-12345678 --status 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
+from hpc.slurm_query import SlurmError, exclude_nodes, job_state, requeue
+
+T = TypeVar("T")
+RESTARTS = 20
+_ENDS = ("finished", "stopped", "failed")
+_SAME_STEP = 5  # attempts in a row that end where they began
+_PATIENCE_S = 120.0  # for a controller that is away
+_LAST_WORDS_S = 600.0  # Slurm ends a requeued job's script long before
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a run goes on by itself, and why, or why not."""
+
+    goes_on: bool
+    why: str
+    node: str = ""  # that was not fit
+
+
+def decide(events: Sequence[dict[str, Any]], restarts: int) -> Verdict:
+    """Judge a run by what its record says since it was submitted.
+
+    Args:
+        events: lines of `attempts.jsonl` since "submitted"; the last attempt has an outcome.
+        restarts: how often it may go on by itself.
+    """
+    ends = _ends(events)
+    if not ends:
+        return Verdict(True, "its ranks ended before they began")
+    last = ends[-1]
+    error, step = str(last.get("error", "")), last.get("step")
+    if last["event"] == "finished":
+        return Verdict(False, "it has finished")
+    if last.get("final"):
+        return Verdict(False, error)
+    if len(ends) > restarts:
+        return Verdict(
+            False, f"{error or 'it was stopped'}; it went on by itself {restarts} times, and --restarts allows no more"
+        )
+    if len(ends) > 1 and last["event"] == "failed" and _same(ends[-2], last):
+        return Verdict(False, f"{error}; the same error came twice at step {step}, so it does not go on by itself")
+    if len(ends) >= _SAME_STEP and len({end.get("step") for end in ends[-_SAME_STEP:]}) == 1:
+        why = error or "it was stopped each time"
+        return Verdict(
+            False, f"{why}; {_SAME_STEP} attempts in a row ended at step {step}: is the time limit too short?"
+        )
+    return Verdict(True, error or str(last.get("why", "it was stopped")), str(last.get("unfit", "")))
+
+
+def note_silent_end(run_dir: Path, status: int) -> list[dict[str, Any]]:
+    """The record since the submission, with an outcome for a last attempt that had no time to write one."""
+    events = since_submitted(attempts(run_dir))
+    begun = max(
+        (number for number, event in enumerate(events) if event["event"] in ("submitted", "started", "again")),
+        default=-1,
+    )
+    if not any(event["event"] in _ENDS for event in events[begun + 1 :]):
+        how = {137: ", killed: out of memory?", 143: ", ended by TERM"}.get(status, "")
+        error = f"its ranks ended without a word (exit status {status}{how})"
+        append(run_dir, "failed", error=error, step=last_metrics(run_dir).get("step", 0))
+        events = since_submitted(attempts(run_dir))
+    return events
+
+
+def _ends(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One outcome of each attempt: that of the rank which failed first, not of those that its death took along."""
+    found: list[dict[str, Any]] = []
+    open_attempt: list[dict[str, Any]] = []
+    for event in [*events, {"event": "started"}]:
+        if event["event"] in ("started", "again") and open_attempt:
+            own = [end for end in open_attempt if "HorovodInternalError" not in str(end.get("error", ""))]
+            found.append((own or open_attempt)[0])
+            open_attempt = []
+        if event["event"] in _ENDS:
+            open_attempt.append(event)
+    return found
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("event", "error", "step"))
+
+
+def restarts_of(run_dir: Path) -> int:
+    """How often a run may go on by itself, from its `run.json`; one that a batch script of its own started has none."""
+    spec = (read_json(run_dir / RUN) or {}).get("spec")
+    return int(spec.get("restarts", RESTARTS)) if isinstance(spec, dict) else RESTARTS
+
+
+def judge(run_dir: Path, job_id: str, status: int) -> int:
+    """After the ranks of a Slurm job: requeue it, or give it up. Returns the batch script's exit status."""
+    if (run_dir / RESULT).exists():
+        return 0
+    try:
+        state = _patiently(lambda: job_state(job_id))
+    except SlurmError as error:
+        print(f"again: {error}", file=sys.stderr, flush=True)
+        return status or 1
+    if state != "RUNNING":  # cancelled, out of time, or requeued by somebody: it is Slurm's already
+        print(f"again: Slurm says {state} of job {job_id}; nothing to do here", flush=True)
+        return status or 1
+    verdict = decide(note_silent_end(run_dir, status), restarts_of(run_dir))
+    if not verdict.goes_on:
+        append(run_dir, "gave up", error=verdict.why)
+        print(f"again: the run stops here: {verdict.why}", file=sys.stderr, flush=True)
+        return status or 1
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what Slurm ends this script with, once the job is requeued
+    append(run_dir, "again", why=verdict.why, job_id=job_id)
+    print(f"again: queued again: {verdict.why}", flush=True)
+    try:
+        _patiently(lambda: requeue(job_id))
+        if verdict.node:
+            exclude_nodes(job_id, verdict.node)
+    except SlurmError as error:
+        print(f"again: {error}", file=sys.stderr, flush=True)
+    time.sleep(_LAST_WORDS_S)
+    return status or 1
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Slurm's answer, also when its controller is away for a while.
+
+    Raises:
+        SlurmError: it stays away, or refuses all the time.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except SlurmError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    summary, why, examples = (__doc__ or "").split("\n\n")
+    top = argparse.ArgumentParser(
+        prog="python -m hpc.again", description=f"{summary} {why}", epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--run-dir", type=Path, required=True, help="the run's folder")
+    top.add_argument("--status", type=int, required=True, help="exit status of the ranks")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge the job that this runs in; its exit status."""
+    options = parser().parse_args(arguments)
+    job_id = os.environ.get("SLURM_JOB_ID")
+    if job_id is None:
+        print("again: there is no SLURM_JOB_ID here; a batch script runs this after its ranks", file=sys.stderr)
+        return 2
+    return judge(options.run_dir, job_id, options.status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

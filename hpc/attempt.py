@@ -1,0 +1,33 @@
+"""What submitit starts on every rank of a Slurm job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpc.worker import Means, run
+
+
+class Attempt:
+    """One rank of a run, until its end or until it is asked to stop.
+
+    Args:
+        stage: its name.
+        overrides: its "key=value" settings.
+        run_dir: the run's folder.
+        controller: "mpi" or "gloo".
+    """
+
+    def __init__(self, stage: str, overrides: Sequence[str], run_dir: Path, controller: str) -> None:
+        self._stage, self._overrides, self._run_dir, self._controller = stage, list(overrides), run_dir, controller
+
+    def __call__(self) -> dict[str, float]:
+        """The stage's final metrics."""
+        return run(self._stage, self._overrides, self._run_dir, Means(controller=self._controller))
+
+    def checkpoint(self) -> Any:
+        """For submitit, which hears the warning before the training does and after it: the same again, from the last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)

@@ -1,0 +1,50 @@
+"""Runs by the names that people give them."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from hpc.job import JobError
+from hpc.record import ATTEMPTS, RUN
+
+_MOST_NAMED = 5
+
+
+def all_runs(runs: Path) -> list[Path]:
+    """Folders of all runs, oldest first."""
+    try:
+        found = [path for path in runs.iterdir() if (path / RUN).exists()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(found, key=lambda path: ((path / RUN).stat().st_mtime, path.name))
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The folder of a run.
+
+    Args:
+        runs: folder of all runs.
+        name: the run's folder, its name in `runs`, or a beginning of it that no other has.
+
+    Raises:
+        JobError: there is none, or several begin so; names the nearest.
+    """
+    for path in (runs / name, Path(name)):
+        if name and is_run(path):
+            return path.resolve()
+    known = [path.name for path in all_runs(runs)]
+    fitting = [one for one in known if name and one.startswith(name)]
+    if len(fitting) == 1:
+        return (runs / fitting[0]).resolve()
+    if fitting:
+        raise JobError(f"several runs begin with {name!r}: {', '.join(fitting[:_MOST_NAMED])}; give more of the name")
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[-_MOST_NAMED:]
+    none = "there are none; python -m hpc.submit makes one, --runs names another folder"
+    hint = f"there are: {', '.join(near)}" if near else none
+    raise JobError(f"there is no run {name!r} in {runs}; {hint}")
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run, also one that no submission made."""
+    return path.is_dir() and ((path / RUN).exists() or (path / ATTEMPTS).exists())

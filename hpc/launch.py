@@ -1,0 +1,216 @@
+"""Submit a run from Python: what `python -m hpc.submit` does, and what a sweep calls.
+
+    from hpc.launch import launch
+    from hpc.states import states
+
+    launched = launch("vqvae", ["train.lr=1e-4"], nodes=2, runs=Path("runs/sweep"), where="slurm")
+    states([launched.run_dir])[launched.run_dir].state        # "pending", "running", "finished", …: one question to Slurm for all
+
+Both are meant to be called with many runs: `launch` asks Slurm twice and submits, `states` asks once for any number of runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import importlib.metadata
+import importlib.util
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpc import local
+from hpc.attempt import Attempt
+from hpc.job import JobError, JobSpec, submitit_parameters
+from hpc.plan import Plan, make_plan
+from hpc.record import RESULT, RUN, append, attempts, read_json, write_json
+from hpc.request import Request
+from hpc.slurm_query import SlurmError, my_jobs
+from hpc.snapshot import code_root, git_commit, take_snapshot
+from hpc.states import RunState, state_of
+from v2a.stages import shares_tasks
+
+_FORMAT = 1
+_LIBRARIES = ("torch", "horovod", "numpy", "submitit")
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What came of a submission.
+
+    Attributes:
+        run_dir: the run's folder.
+        job_id: Slurm's; None for a local run.
+        how: "submitted", "started" (local), "attached" (it waits or runs already), or "finished" (it was done before).
+        state: how the run stood before.
+        process: of a local run that was started: its supervisor.
+    """
+
+    run_dir: Path
+    job_id: str | None
+    how: str
+    state: RunState
+    process: subprocess.Popen[bytes] | None = None
+
+
+def launch(stage: str, settings: Iterable[str] = (), **asked: Any) -> Launched:
+    """Submit one run, or find it: the same settings are the same run.
+
+    Args:
+        stage: its name.
+        settings: its "key=value" settings.
+        asked: any field of `hpc.request.Request`: runs, name, where, nodes, ranks_per_node, gpus_per_node, minutes, partition,
+            restarts, ….
+
+    Returns:
+        Its folder and Slurm's job id, and whether it was submitted now. A local run is started in the background.
+
+    Raises:
+        v2a.config.ConfigError: settings, or what the stage reads.
+        JobError: what the queue could never start; a folder that holds another run, or cannot be used.
+        SlurmError: Slurm does not answer, or refuses.
+        OSError: the run's folder cannot be written.
+    """
+    return submit(make_plan(Request(stage, tuple(settings), **asked)))
+
+
+def submit(plan: Plan) -> Launched:
+    """Submit a plan, under a lock of the run's folder: two at once make one job."""
+    spec = plan.spec
+    spec.run_dir.mkdir(parents=True, exist_ok=True)
+    with _alone(spec.run_dir):
+        state = _find(plan)
+        if state.state == "finished" and not plan.request.again:
+            return Launched(spec.run_dir, state.job_id, "finished", state)
+        if state.is_active:
+            return Launched(spec.run_dir, state.job_id, "attached", state)
+        if state.state == "unknown":
+            raise SlurmError(
+                f"{spec.run_dir.name} was submitted before, and nobody can say whether it runs: {state.reason}"
+            )
+        _refuse_another(plan)
+        code = take_snapshot(spec.run_dir.parent) if plan.request.snapshot and plan.where == "slurm" else code_root()
+        write_json(spec.run_dir / RUN, _describe(plan, code))
+        (spec.run_dir / RESULT).unlink(missing_ok=True)
+        if plan.where == "slurm":
+            return Launched(spec.run_dir, _sbatch(spec, code), "submitted", state)
+        _need_horovod(spec)
+        return Launched(spec.run_dir, None, "started", state, local.start(spec))
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """Hold the run's folder while it is looked at and submitted. On a file system without locks nothing is held."""
+    file = os.open(run_dir / ".submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            print(
+                f"submit: {run_dir} cannot be locked ({error.strerror}): do not submit it twice at once",
+                file=sys.stderr,
+            )
+        yield
+    finally:
+        os.close(file)
+
+
+def _find(plan: Plan) -> RunState:
+    """How the run stands; a job of it that no record knows, because its submission was killed, is written down."""
+    state = state_of(plan.spec.run_dir)
+    if plan.where != "slurm" or state.is_active or state.state == "finished":
+        return state
+    for job in my_jobs().values():
+        if job.mark == plan.spec.mark and (job.waits or job.runs) and job.state != "COMPLETING":
+            append(plan.spec.run_dir, "submitted", where="slurm", job_id=job.job_id, found=True)
+            return state_of(plan.spec.run_dir)
+    return state
+
+
+def _refuse_another(plan: Plan) -> None:
+    """A folder that was named may hold a run of other settings; another number of ranks may go on with it."""
+    there = read_json(plan.spec.run_dir / RUN)
+    before = (there or {}).get("identity")
+    if not isinstance(before, dict):
+        return
+    now = plan.identity
+    other = [name for name in sorted({*before, *now} - {"ranks"}) if before.get(name) != now.get(name)]
+    if other:
+        said = ", ".join(f"{name}={before.get(name)}" for name in other[:5])
+        raise JobError(
+            f"{plan.spec.run_dir} holds a run with {said}; go on with the same settings, or choose another --name"
+        )
+
+
+def _sbatch(spec: JobSpec, code: Path) -> str:
+    """Submit through submitit; the job's id. Its pickles and logs are readable by their owner only."""
+    import submitit
+
+    folder = spec.run_dir / "submitit"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    start = [sys.executable, "-u", str(code / "hpc" / "start.py")]
+    after = [*start, "-m", "hpc.again", "--run-dir", str(spec.run_dir), "--status"]
+    executor = submitit.AutoExecutor(
+        folder=folder, cluster="slurm", slurm_python=shlex.join(start), slurm_max_num_timeout=spec.restarts
+    )
+    executor.update_parameters(**submitit_parameters(spec, after))
+    try:
+        job = executor.submit(Attempt(spec.stage, spec.overrides, spec.run_dir, spec.controller))
+    except submitit.core.utils.FailedJobError as error:
+        raise SlurmError(f"Slurm refused the job (account, QoS, limits?): {error}") from error
+    if not any(
+        event.get("job_id") == job.job_id for event in attempts(spec.run_dir)
+    ):  # it may have begun already, and said so
+        append(spec.run_dir, "submitted", where="slurm", job_id=job.job_id)
+    return str(job.job_id)
+
+
+def _need_horovod(spec: JobSpec) -> None:
+    if spec.world_size > 1 and not shares_tasks(spec.stage) and importlib.util.find_spec("horovod") is None:
+        raise JobError(
+            f"{spec.world_size} ranks need Horovod, which is not installed; build it with: python -m hpc.build_horovod"
+        )
+
+
+def _describe(plan: Plan, code: Path) -> dict[str, Any]:
+    """What `run.json` holds."""
+    spec = {**dataclasses.asdict(plan.spec), "run_dir": str(plan.spec.run_dir)}
+    settings = _plain(dataclasses.asdict(plan.config))
+    steps = settings.get("train", settings)
+    return {
+        "format": _FORMAT, "name": plan.spec.run_dir.name, "stage": plan.spec.stage, "where": plan.where, "profile": plan.profile,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "steps": steps.get("steps") if isinstance(steps, dict) else None,
+        "identity": plan.identity, "settings": settings, "spec": spec, "code": {"folder": str(code), **git_commit()},
+        "environment": {"python": platform.python_version(), "executable": sys.executable, **_versions()},
+    }  # fmt: skip
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that JSON has; infinity is none of them."""
+    plain: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            plain[name] = _plain(value)
+        else:
+            known = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+            plain[name] = value if known else str(value)
+    return plain
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

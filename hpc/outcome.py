@@ -1,0 +1,76 @@
+"""How an attempt of a run begins and ends, written into the run's record by its ranks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hpc.record import append, attempts, last_metrics
+from hpc.world import World
+
+_LONGEST = 2000  # characters of an error
+
+
+class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
+    """A node cannot take part; its preflight said why."""
+
+
+class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
+    """Something asked the run to stop, and all ranks did, between two steps."""
+
+
+@contextmanager
+def noting(run_dir: Path, world: World) -> Iterator[None]:
+    """While a rank runs: "started" and "finished" or "stopped" by rank 0, "failed" by each rank that fails.
+
+    Whatever happens passes through. A record that cannot be written, because the disk is full for example, stops nothing.
+    """
+    if world.rank == 0:
+        _note_submission(run_dir, world)
+        where = {"job_id": world.job_id, "nodes": os.environ.get("SLURM_JOB_NODELIST"), "slurm_restarts": _restarts()}
+        _note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
+    try:
+        yield
+    except Stopped as stopped:
+        if world.rank == 0:
+            _note(run_dir, "stopped", why=str(stopped), step=_step(run_dir))
+        raise
+    except PreflightFailed as error:
+        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), rank=world.rank, unfit=world.host)
+        raise
+    except Exception as error:
+        # The same settings and data would fail in the same way; a folder that another process still holds will be free.
+        final = isinstance(error, ValueError) and type(error).__name__ != "RunBusy"
+        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), rank=world.rank, host=world.host, final=final)
+        raise
+    if world.rank == 0:
+        _note(run_dir, "finished", step=_step(run_dir))
+
+
+def _note_submission(run_dir: Path, world: World) -> None:
+    """A job that another batch script than ours started is known from now on."""
+    known = any(event.get("job_id") == world.job_id for event in attempts(run_dir))
+    if world.job_id is not None and not known:
+        _note(run_dir, "submitted", where="slurm", job_id=world.job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
+
+
+def _note(run_dir: Path, event: str, **fields: object) -> None:
+    with suppress(OSError):
+        append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
+
+
+def _text(error: Exception) -> str:
+    name = type(error).__name__
+    text = str(error) if isinstance(error, (ValueError, OSError, PreflightFailed)) else f"{name}: {error}"
+    return text[:_LONGEST]
+
+
+def _step(run_dir: Path) -> object:
+    return last_metrics(run_dir).get("step", 0)
+
+
+def _restarts() -> int | None:
+    text = os.environ.get("SLURM_RESTART_COUNT", "")
+    return int(text) if text.isdecimal() else None

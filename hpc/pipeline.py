@@ -1,0 +1,157 @@
+"""From videos to an evaluated model in one command: prepare, vqvae, codes, audio, evaluate, each after the one before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpc.job import JobError
+from hpc.plan import Plan, make_plan
+from hpc.request import Request
+from hpc.states import RunState, state_of
+from v2a.config import ConfigError
+from v2a.stages import load_config
+
+STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate")
+_OWN = ("videos", "data", "codes", "preset")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pipeline is told.
+
+    Attributes:
+        videos: a folder, a list or a CSV of videos; empty when the clips are there already.
+        data: folder of the clips.
+        codes: folder of the codes; empty for one beside the clips, named by the run that makes their encoder.
+        preset: of every stage that has it.
+        settings: of each stage, as "key=value".
+    """
+
+    videos: str = ""
+    data: str = "data/clips"
+    codes: str = ""
+    preset: str = ""
+    settings: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One stage of the chain, with how its run stands and the run that it waits for; None for the first to run."""
+
+    plan: Plan
+    state: RunState
+    after: Path | None
+
+    @property
+    def name(self) -> str:
+        """Stage and run."""
+        return f"{self.plan.spec.stage} ({self.plan.spec.run_dir.name})"
+
+
+def parse_settings(settings: Sequence[str]) -> Wanted:
+    """Settings of a pipeline: "videos=DIR", "data=DIR", "codes=DIR", "preset=NAME", and "STAGE.key=value" for a stage's own.
+
+    Raises:
+        ConfigError: another one.
+    """
+    own: dict[str, str] = {}
+    of: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        stage, dot, rest = key.partition(".")
+        if equals and key in _OWN:
+            own[key] = value
+        elif equals and dot and stage in STAGES:
+            of[stage].append(f"{rest}={value}")
+        else:
+            raise ConfigError(
+                f"expected {', '.join(f'{name}=…' for name in _OWN)} or STAGE.key=value with a stage of {', '.join(STAGES)}, "
+                f"but got {setting!r}"
+            )
+    preset = own.get("preset", "")
+    if preset and not any(_has_preset(stage, preset) for stage in STAGES):
+        load_config("vqvae", [f"preset={preset}"])  # says which there are
+    return Wanted(**own, settings=of)
+
+
+def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator[Link]:
+    """The chain, link by link: each is planned when the one before has been dealt with, so that its job is known.
+
+    Args:
+        wanted: what it is told.
+        request: where and how each link runs; its stage, settings and name are not looked at.
+        waits: jobs depend on those before; without, the chain is only looked at.
+
+    Raises:
+        ConfigError, JobError, SlurmError: see `hpc.plan.make_plan`; names the stage.
+    """
+    if request.name is not None:
+        raise JobError("expected no --name: each run of a pipeline has its own; choose another --runs")
+    made: list[str] = []  # settings whose folders are not there yet
+    runs: dict[str, Path] = {}
+    before: Path | None = None
+    for stage in STAGES:
+        if stage == "prepare" and not wanted.videos:
+            continue  # the clips are there
+        mine = dataclasses.replace(
+            request, stage=stage, settings=tuple(_settings(stage, wanted, runs, request.runs)), made_before=tuple(made),
+            after=(*request.after, before) if before is not None and waits and request.where != "local" else request.after,
+        )  # fmt: skip
+        try:
+            plan = make_plan(mine)
+        except ConfigError as error:
+            raise ConfigError(f"{stage}: {error}") from None
+        state = state_of(plan.spec.run_dir)
+        yield Link(plan, state, before)
+        runs[stage] = plan.spec.run_dir
+        if state_of(plan.spec.run_dir).state != "finished":  # now: locally it ran meanwhile
+            made += {"prepare": ["data"], "vqvae": ["model"], "codes": ["codes"]}.get(stage, [])
+            made = [*made, "model"] if stage == "audio" and "model" not in made else made
+            before = plan.spec.run_dir
+
+
+def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -> list[str]:
+    found: list[str] = []
+    if wanted.preset and _has_preset(stage, wanted.preset):
+        found.append(f"preset={wanted.preset}")
+    data = f"data={wanted.data}"
+    codes = wanted.codes
+    if "vqvae" in runs and not codes:
+        codes = str(Path(wanted.data).with_name(f"codes-{runs['vqvae'].name}"))
+    if stage == "prepare":
+        found += [f"videos={wanted.videos}", f"out={wanted.data}"]
+    elif stage == "vqvae":
+        found += [data]
+    elif stage == "codes":
+        found += [f"model={runs['vqvae']}", data, f"out={codes}"]
+    elif stage == "audio":
+        found += [f"model={runs['vqvae']}", f"codes={codes}", data]
+    else:
+        out = folder / f"evaluation-of-{runs['audio'].name}"
+        found += [f"model={runs['audio']}", f"codes={codes}", data, f"out={out}"]
+    return [*found, *wanted.settings.get(stage, [])]
+
+
+def _has_preset(stage: str, preset: str) -> bool:
+    try:
+        load_config(stage, [f"preset={preset}"])
+    except ConfigError:
+        return False
+    return True
+
+
+def describe(links: Iterable[Link]) -> list[str]:
+    """The plan for people, a line for each link."""
+    lines = []
+    for number, link in enumerate(links, 1):
+        spec = link.plan.spec
+        how = f"is {link.state.state}" if link.state.state in ("finished", "running", "pending") else "to do"
+        after = f", after {link.after.name}" if link.after is not None and how == "to do" else ""
+        lines.append(
+            f"{number}. {spec.stage:<9} {spec.run_dir.name:<20} {how}{after}: {spec.world_size} ranks, {link.plan.where}"
+        )
+        lines.append(f"     {' '.join(spec.overrides)}")
+    return lines

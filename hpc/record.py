@@ -1,0 +1,103 @@
+"""What a run's folder remembers of itself: `run.json`, what was asked, and `attempts.jsonl`, what became of it, in order.
+
+An attempt begins with a line "submitted" and goes on with "started" and then "finished", "stopped" or "failed"; a job that goes on
+by itself adds "started" again. A line is written in one piece and never changed. What cannot be read is passed over: a node that
+lost its power may leave half a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
+_TAIL_BYTES = 16_384
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("w") as file:
+            file.write(json.dumps(content, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None when there is none, or none that can be read."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def append(run_dir: Path, event: str, **fields: object) -> None:
+    """Add a line to `attempts.jsonl`, with the time.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    line = json.dumps({"event": event, "time": round(time.time(), 1), **fields}) + "\n"
+    file = os.open(run_dir / ATTEMPTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)  # less the umask
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def attempts(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of `attempts.jsonl`, oldest first; none when there is no such file."""
+    return _lines(run_dir / ATTEMPTS, whole=True)
+
+
+def since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the last submission, its own line first; all of them when there is none."""
+    begins = [number for number, event in enumerate(events) if event["event"] == "submitted"]
+    return events[begins[-1] :] if begins else events
+
+
+def last_metrics(run_dir: Path) -> dict[str, Any]:
+    """The newest value of each metric in the last lines of `metrics.jsonl`; empty when there are none."""
+    found: dict[str, Any] = {}
+    for line in _lines(run_dir / METRICS, whole=False):
+        found |= line
+    return found
+
+
+def all_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """Every line of `metrics.jsonl` that can be read, in order."""
+    return [line for line in _lines(run_dir / METRICS, whole=True) if isinstance(line.get("step"), (int, float))]
+
+
+def _lines(path: Path, whole: bool) -> list[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            if not whole:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    found = []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        needed = "event" if path.name == ATTEMPTS else "step"
+        if isinstance(record, dict) and needed in record:
+            found.append(record)
+    return found

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Train stage 1, the 3D VQ-VAE, over all nodes of the job; settings of the stage come after the script's name.
+#   sbatch -N4 slurm/train_vqvae.sh
+#   sbatch -N2 --ntasks-per-node=4 --gres=gpu:4 -p batch slurm/train_vqvae.sh train.batch=8 train.steps=20000
+#   RUN_DIR=runs/mine sbatch -N4 slurm/train_vqvae.sh preset=paper      (the same again goes on with it)
+# Environment: RUN_DIR (default runs/vqvae-JOBID), DATA (default data/clips), and those of slurm/env.sh.
+# It saves and goes on by itself when its time is up, when it is preempted, or when a rank dies; `python -m hpc.status` shows it. The
+# same error twice at the same step stops it. `python -m hpc.submit stage=vqvae` does more: it checks before the queue.
+#SBATCH --job-name=v2a-vqvae
+#SBATCH --ntasks-per-node=1
+#SBATCH --time=1-00:00:00
+#SBATCH --signal=USR2@300
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=vqvae-%j.log
+set -euo pipefail
+cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
+# shellcheck source=slurm/env.sh
+source "${V2A_ENV:-slurm/env.sh}"
+# shellcheck source=slurm/train.sh
+source slurm/train.sh
+train vqvae "${RUN_DIR:-runs/vqvae-$SLURM_JOB_ID}" "data=${DATA:-data/clips}" "$@"

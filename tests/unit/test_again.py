@@ -1,0 +1,157 @@
+"""When a run goes on by itself, and when it stops with the reason in front."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpc import again
+from hpc.again import decide, judge, note_silent_end
+from hpc.record import append, attempts, write_json
+from tests.unit.fake_slurm import FakeSlurm
+
+_SUBMITTED = {"event": "submitted"}
+_STARTED = {"event": "started"}
+
+
+def _failed(error: str, step: int, **more: object) -> dict[str, Any]:
+    return {"event": "failed", "error": error, "step": step, **more}
+
+
+def _stopped(step: int) -> dict[str, Any]:
+    return {"event": "stopped", "why": "its time was nearly up", "step": step}
+
+
+@pytest.mark.parametrize(
+    ("after", "goes_on", "said"),
+    [
+        ([_STARTED, _stopped(5)], True, "its time was nearly up"),
+        ([_STARTED, _failed("killed", 5)], True, "killed"),
+        ([_STARTED, _failed("killed", 5), _STARTED, _failed("killed", 9)], True, "killed"),
+        ([_STARTED, _failed("killed", 5), _STARTED, _failed("full disk", 5)], True, "full disk"),
+        (
+            [_STARTED, _failed("killed", 5), _STARTED, _failed("killed", 5)],
+            False,
+            "killed; the same error came twice at step 5",
+        ),
+        ([_STARTED, _failed("killed", 5), _STARTED, _stopped(5), _STARTED, _failed("killed", 5)], True, "killed"),
+        ([_STARTED, _failed("expected a batch that divides", 0, final=True)], False, "expected a batch that divides"),
+        ([_STARTED, _stopped(5)] * 5, False, "5 attempts in a row ended at step 5: is the time limit too short?"),
+        ([_STARTED, {"event": "finished"}], False, "it has finished"),
+        ([], True, "before they began"),
+    ],
+)
+def test_the_record_decides(after: list[dict[str, Any]], goes_on: bool, said: str):
+    verdict = decide([_SUBMITTED, *after], restarts=20)
+    assert verdict.goes_on is goes_on
+    assert said in verdict.why
+
+
+def test_the_number_of_restarts_is_bounded():
+    events: list[dict[str, Any]] = [_SUBMITTED]
+    for number in range(3):
+        events += [_STARTED, _stopped(number)]
+    assert decide(events, restarts=3).goes_on
+    assert (
+        decide(events, restarts=2).why == "it was stopped; it went on by itself 2 times, and --restarts allows no more"
+    )
+    assert not decide(events, restarts=0).goes_on
+
+
+def test_the_rank_that_failed_counts_and_not_those_that_it_took_along():
+    taken = _failed("RuntimeError: HorovodInternalError: shut down", 4)
+    events = [_SUBMITTED, _STARTED, taken, _failed("no room", 4), _STARTED, _failed("no room", 4), taken]
+    verdict = decide(events, restarts=20)
+    assert not verdict.goes_on
+    assert verdict.why.startswith("no room; the same error came twice at step 4")
+
+
+def test_an_attempt_that_slurm_ended_without_a_word_is_no_error():
+    events = [_SUBMITTED, _STARTED, _STARTED, _failed("killed", 5)]
+    assert decide(events, restarts=20).goes_on
+
+
+def test_a_node_that_is_not_fit_is_named():
+    assert decide([_SUBMITTED, _STARTED, _failed("no room", 0, unfit="t4-2")], restarts=20).node == "t4-2"
+
+
+def test_ranks_that_ended_without_a_word_get_an_outcome(tmp_path: Path):
+    append(tmp_path, "submitted", job_id="5")
+    append(tmp_path, "started")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 7, "loss": 1}\n{"step": 8, "lo')
+    found = note_silent_end(tmp_path, 137)
+    assert found[-1]["event"] == "failed"
+    assert found[-1]["step"] == 7
+    assert "exit status 137, killed: out of memory?" in found[-1]["error"]
+    assert note_silent_end(tmp_path, 137) == found, "one outcome is enough"
+    append(tmp_path, "again")
+    assert len(note_silent_end(tmp_path, 1)) == len(found) + 2, "a job that ended before it began has one too"
+
+
+@pytest.fixture
+def job(tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose ranks of job 4711 have ended."""
+    run_dir = tmp_path / "it's a run; $HOME"
+    run_dir.mkdir()
+    write_json(run_dir / "run.json", {"spec": {"restarts": 2}})
+    append(run_dir, "submitted", job_id="4711")
+    append(run_dir, "started")
+    (fake_slurm.folder / "jobs" / "4711.json").write_text(
+        json.dumps({"id": "4711", "state": "RUNNING", "flags": {"job-name": run_dir.name}})
+    )
+    monkeypatch.setattr(again, "_LAST_WORDS_S", 0)
+    monkeypatch.setattr(again, "_PATIENCE_S", 0)
+    monkeypatch.setattr(again.signal, "signal", lambda *_: None)
+    return run_dir
+
+
+def _events(run_dir: Path) -> list[str]:
+    return [event["event"] for event in attempts(run_dir)]
+
+
+def test_a_broken_job_is_queued_again(job: Path, fake_slurm: FakeSlurm):
+    assert judge(job, "4711", 137) == 137
+    assert fake_slurm.calls("scontrol")[-1] == "scontrol requeue 4711"
+    assert _events(job) == ["submitted", "started", "failed", "again"]
+
+
+@pytest.mark.parametrize("state", ["COMPLETING", "CANCELLED", "PENDING", "PREEMPTED"])
+def test_what_slurm_has_taken_is_left_to_it(state: str, job: Path, fake_slurm: FakeSlurm):
+    fake_slurm.set("4711", state=state)
+    assert judge(job, "4711", 143) == 143
+    assert _events(job) == ["submitted", "started"]
+    assert not any("requeue" in call for call in fake_slurm.calls("scontrol"))
+
+
+def test_the_same_error_twice_stops_it(job: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    for _ in range(2):
+        append(job, "started")
+        append(job, "failed", error="no room", step=3)
+    assert judge(job, "4711", 1) == 1
+    assert "again: the run stops here: no room; the same error came twice at step 3" in capsys.readouterr().err
+    assert attempts(job)[-1]["event"] == "gave up"
+    assert not any("requeue" in call for call in fake_slurm.calls("scontrol"))
+
+
+def test_an_unfit_node_is_excluded(job: Path, fake_slurm: FakeSlurm):
+    append(job, "failed", error="no room", step=0, unfit="t4-2")
+    judge(job, "4711", 1)
+    assert fake_slurm.jobs()[0]["update"] == ["ExcNodeList=t4-2"]
+
+
+def test_a_finished_run_is_a_success_whatever_its_ranks_said(job: Path, fake_slurm: FakeSlurm):
+    write_json(job / "result.json", {"step": 9})
+    assert judge(job, "4711", 1) == 0
+    assert fake_slurm.calls("scontrol") == []
+
+
+def test_a_controller_that_stays_away_is_said(job: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    (fake_slurm.folder / "down").touch()
+    assert judge(job, "4711", 1) == 1
+    assert "Unable to contact slurm controller" in capsys.readouterr().err
+
+
+def test_outside_of_a_job_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert again.main(["--run-dir", str(tmp_path), "--status", "1"]) == 2
+    assert "there is no SLURM_JOB_ID here" in capsys.readouterr().err

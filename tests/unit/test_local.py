@@ -1,0 +1,120 @@
+"""A run by processes of this machine: its supervisor lets it go on, and stops it when it is asked."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpc import local
+from hpc.job import JobSpec
+from hpc.local import Supervisor, read_spec
+from hpc.record import append, attempts, write_json
+from tests.house.source import CHECKOUT
+
+
+@pytest.fixture(name="spec")
+def spec_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobSpec:
+    """A run that was written down; this process's signals are left alone."""
+    spec = JobSpec("selftest", ("steps=2",), tmp_path / "it's a run", restarts=3)
+    spec.run_dir.mkdir()
+    write_json(
+        spec.run_dir / "run.json",
+        {"stage": "selftest", "spec": {**dataclasses.asdict(spec), "run_dir": str(spec.run_dir)}},
+    )
+    monkeypatch.setattr(local.signal, "signal", lambda *_: None)
+    append(spec.run_dir, "submitted", where="local")
+    return spec
+
+
+def _plays(monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
+    """Shell scripts in place of the ranks, one after the other."""
+    left = iter(scripts)
+    monkeypatch.setattr(local, "local_command", lambda *_: ["bash", "-c", next(left)])
+
+
+def _events(spec: JobSpec) -> list[str]:
+    return [event["event"] for event in attempts(spec.run_dir)]
+
+
+def test_a_finished_run_is_a_success(spec: JobSpec, monkeypatch: pytest.MonkeyPatch):
+    _plays(monkeypatch, f"echo '{{}}' >\"{spec.run_dir}/result.json\"")
+    assert Supervisor(spec).run() == 0
+    assert _events(spec) == ["submitted"]
+
+
+def test_a_broken_run_goes_on_by_itself(spec: JobSpec, monkeypatch: pytest.MonkeyPatch):
+    _plays(monkeypatch, "kill -9 $$", f"echo '{{}}' >\"{spec.run_dir}/result.json\"")
+    assert Supervisor(spec).run() == 0
+    assert _events(spec) == ["submitted", "failed", "again"]
+
+
+def test_the_same_error_twice_ends_it(
+    spec: JobSpec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    _plays(monkeypatch, "exit 3", "exit 3")
+    assert Supervisor(spec).run() == 3
+    assert _events(spec) == ["submitted", "failed", "again", "failed", "gave up"]
+    assert "the run stops here: its ranks ended without a word (exit status 3)" in capsys.readouterr().out
+
+
+def test_what_it_is_told_to_run_is_what_was_written_down(spec: JobSpec):
+    assert read_spec(spec.run_dir) == spec
+    with pytest.raises(ValueError, match="describes no run"):
+        read_spec(spec.run_dir.parent)
+    assert local.main(["--run-dir", str(spec.run_dir.parent)]) == 1
+
+
+def test_the_command_itself(tmp_path: Path):
+    """A real run of one rank: its results, and, submitted again, nothing but them."""
+    command = [
+        sys.executable,
+        "-m",
+        "hpc.submit",
+        "--cluster",
+        "local",
+        "--runs",
+        str(tmp_path / "my runs"),
+        "stage=selftest",
+        "steps=3",
+    ]
+    first = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "finished: {" in first.stdout
+    (run_dir,) = (tmp_path / "my runs").glob("selftest-*")
+    assert [event["event"] for event in attempts(run_dir)] == ["submitted", "started", "finished"]
+    again = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert f"{run_dir.name} finished: world_size 1  step 3" in again.stdout
+    assert len(attempts(run_dir)) == 3
+
+
+def test_ctrl_c_stops_it_and_the_same_command_goes_on(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "hpc.submit",
+        "--cluster",
+        "local",
+        "--runs",
+        str(tmp_path),
+        "stage=selftest",
+        "steps=100000",
+    ]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    said = ""
+    while "step " not in said:  # it trains
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    said += process.communicate()[0]
+    assert process.returncode == 130, said
+    assert "stopping after this step" in said
+    (run_dir,) = tmp_path.glob("selftest-*")
+    assert [event["event"] for event in attempts(run_dir)] == ["submitted", "started", "stopped"]
+    assert list((run_dir / "checkpoints").glob("step-*.json"))

@@ -1,0 +1,143 @@
+"""From videos to an evaluated model: the chain, what waits for what, and what happens when a link fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpc import submit
+from hpc.pipeline import STAGES, parse_settings
+from hpc.states import RunState
+from tests.unit.fake_slurm import FakeSlurm
+from tests.unit.inputs import write_clips, write_codes
+from v2a.config import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my clips (2)").mkdir()
+
+
+def _pipeline(*words: str) -> int:
+    return submit.main(["--nodes", "2", "pipeline", "videos=my clips (2)/", *words])
+
+
+def _finish(slurm: FakeSlurm, job_id: str) -> None:
+    slurm.set(job_id, state="COMPLETED")
+    (run_dir,) = [path.parent for path in Path("runs").glob("*/attempts.jsonl") if f'"{job_id}"' in path.read_text()]
+    (run_dir / "result.json").write_text("{}")
+
+
+def _settings(job: dict[str, object]) -> dict[str, str]:
+    run = json.loads((Path("runs") / str(job["flags"]["job-name"]) / "run.json").read_text())  # type: ignore[index]
+    return dict(setting.split("=", 1) for setting in run["spec"]["overrides"])
+
+
+def test_five_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _pipeline("preset=tiny", "vqvae.train.steps=500") == 0
+    jobs = fake_slurm.jobs()
+    assert [job["flags"]["job-name"].split("-")[0] for job in jobs] == list(STAGES)
+    assert [job["flags"].get("dependency") for job in jobs] == [
+        None,
+        *(f"afterok:{number}" for number in range(4711, 4715)),
+    ]
+    assert all(job["flags"]["kill-on-invalid-dep"] == "yes" for job in jobs[1:])
+    prepare, vqvae, codes, audio, evaluate = map(_settings, jobs)
+    assert (prepare["videos"], prepare["out"], prepare["preset"]) == ("my clips (2)/", "data/clips", "tiny")
+    assert (vqvae["data"], vqvae["preset"], vqvae["train.steps"]) == ("data/clips", "tiny", "500")
+    first, second = (str(Path("runs").resolve() / jobs[number]["flags"]["job-name"]) for number in (1, 3))
+    assert codes["model"] == audio["model"] == first
+    assert codes["out"] == audio["codes"] == evaluate["codes"] == f"data/codes-{Path(first).name}"
+    assert evaluate["model"] == second
+    said = capsys.readouterr().out
+    assert "prepare (prepare-" in said
+    assert "submitted as job 4715" in said
+
+
+def test_the_same_again_submits_nothing_twice(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _pipeline() == 0
+    assert _pipeline() == 0
+    assert len(fake_slurm.jobs()) == 5
+    assert "pending already as job 4711" in capsys.readouterr().out
+
+
+def test_what_is_done_is_not_done_again(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _pipeline() == 0
+    _finish(fake_slurm, "4711")
+    write_clips(Path("data/clips"))
+    for job_id in ("4712", "4713", "4714", "4715"):
+        fake_slurm.set(job_id, state="CANCELLED")
+    assert _pipeline() == 0
+    jobs = fake_slurm.jobs()
+    assert [job["flags"].get("dependency") for job in jobs[5:]] == [
+        None,
+        "afterok:4716",
+        "afterok:4717",
+        "afterok:4718",
+    ]
+    assert ": finished" in capsys.readouterr().out
+
+
+def test_a_dry_run_shows_the_chain(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _pipeline("--dry-run", "preset=tiny") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[::2]] == list(STAGES)
+    assert "to do: 2 ranks, slurm" in lines[0]
+    assert f"to do, after {lines[0].split()[2]}: 2 ranks, slurm" in lines[2]
+    assert "data=data/clips" in lines[3]
+    assert fake_slurm.jobs() == []
+    assert not Path("runs").exists()
+
+
+def test_without_videos_it_begins_with_clips_that_are_there(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert submit.main(["pipeline", "data=data/clips"]) == 1
+    assert "submit: vqvae: there is no data set at data/clips: python -m v2a.prepare" in capsys.readouterr().err
+    write_clips(Path("data/clips"))
+    assert submit.main(["pipeline", "data=data/clips"]) == 0
+    assert len(fake_slurm.jobs()) == 4
+
+
+def test_a_link_that_fails_stops_the_rest_and_is_named(
+    fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def ended(run_dir: Path, _tail: object) -> RunState:
+        failed = run_dir.name.startswith("vqvae")
+        return RunState(
+            run_dir, run_dir.name.split("-")[0], "failed" if failed else "finished", "no room" if failed else ""
+        )
+
+    monkeypatch.setattr("hpc.chain.follow", ended)
+    assert _pipeline("--follow") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("pipeline: vqvae (vqvae-")
+    assert "failed: no room; stopped with it: codes, audio, evaluate. The same command goes on" in said
+    assert [job["state"] for job in fake_slurm.jobs()] == ["PENDING", "PENDING", "CANCELLED", "CANCELLED", "CANCELLED"]
+
+
+def test_codes_of_ones_own_place(fake_slurm: FakeSlurm):
+    write_clips(Path("data/clips"))
+    write_codes(Path("elsewhere"))
+    assert submit.main(["pipeline", "codes=elsewhere"]) == 0
+    assert _settings(fake_slurm.jobs()[1])["out"] == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps=5", "expected videos=…, data=…, codes=…, preset=… or STAGE.key=value with a stage of prepare, vqvae"),
+        ("infer.seed=5", "but got 'infer.seed=5'"),
+        ("vqvae.train.steps", "but got 'vqvae.train.steps'"),
+        ("preset=huge", "there is no preset 'huge'"),
+    ],
+)
+def test_settings_that_no_link_has_are_refused(setting: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        parse_settings(["videos=x", setting])
+
+
+def test_a_stages_own_settings_are_checked(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _pipeline("vqvae.train.stepz=5", "--dry-run") == 1
+    assert "submit: vqvae: there is no key 'train.stepz'; did you mean train.steps" in capsys.readouterr().err
+    assert submit.main(["--name", "x", "pipeline", "videos=x"]) == 1
+    assert "expected no --name" in capsys.readouterr().err

@@ -1,0 +1,291 @@
+"""How runs stand, by their folders and by one question to Slurm; and the commands that show it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpc import cancel, logs, runs, status
+from hpc.find import find_run
+from hpc.job import JobError, mark_of
+from hpc.record import append, attempts, write_json
+from hpc.states import process_begun, state_of, states
+from tests.house.source import CHECKOUT
+from tests.unit.fake_slurm import FakeSlurm
+
+_Event = tuple[str, dict[str, object]]
+_STARTED: _Event = ("started", {})
+_FAILED: _Event = ("failed", {"error": "no room"})
+
+
+def _run(folder: Path, name: str, job_id: str | None = None, **run: object) -> Path:
+    """A run's folder after its submission."""
+    run_dir = folder / name
+    run_dir.mkdir(parents=True)
+    write_json(run_dir / "run.json", {"stage": "selftest", "steps": 100, "spec": {"restarts": 2}, **run})
+    if job_id is not None:
+        append(run_dir, "submitted", where="slurm", job_id=job_id)
+    return run_dir
+
+
+def _job(slurm: FakeSlurm, run_dir: Path, job_id: str, state: str, **fields: object) -> None:
+    flags = {"job-name": run_dir.name, "comment": mark_of(run_dir), "partition": "t4", "nodes": "2"}
+    text = json.dumps({"id": job_id, "state": state, "flags": flags, **fields})
+    (slurm.folder / "jobs" / f"{job_id}.json").write_text(text)
+
+
+def _began(run_dir: Path, *events: tuple[str, dict[str, object]]) -> None:
+    for event, fields in events:
+        append(run_dir, event, **fields)
+
+
+@pytest.mark.parametrize(
+    ("slurms", "events", "expected"),
+    [
+        ("PENDING", [], "pending: Priority"),
+        ("RUNNING", [_STARTED], "running: "),
+        ("COMPLETING", [_STARTED], "running: "),
+        ("PENDING", [_STARTED, ("failed", {"error": "killed"}), ("again", {})], "pending: Priority"),
+        ("FAILED", [_STARTED, _FAILED, ("gave up", {"error": "no room; twice"})], "failed: no room; twice"),
+        ("TIMEOUT", [_STARTED], "failed: Slurm says TIMEOUT"),
+        ("NODE_FAIL", [_STARTED], "failed: Slurm says NODE_FAIL"),
+        ("CANCELLED", [_STARTED, ("stopped", {"why": "TERM"})], "cancelled: "),
+        ("FAILED", [_STARTED, ("stopped", {"why": "TERM"})], "stopped: TERM"),
+        ("COMPLETED", [_STARTED], "lost: Slurm says COMPLETED"),
+        (None, [_STARTED], "lost: it ended, and nothing says how"),
+        (None, [_STARTED, _FAILED], "failed: no room"),
+        (None, [_STARTED, _FAILED, _STARTED], "lost: it ended, and nothing says how"),
+        (None, [("cancelled", {})], "cancelled: "),
+    ],
+)
+def test_the_folder_and_slurm_together(
+    slurms: str | None, events: list[_Event], expected: str, tmp_path: Path, fake_slurm: FakeSlurm
+):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    if slurms is not None:
+        _job(fake_slurm, run_dir, "4711", slurms, reason="Priority")
+    _began(run_dir, *events)
+    found = state_of(run_dir)
+    assert f"{found.state}: {found.reason}" == expected
+    assert found.job_id == "4711"
+    assert found.is_active is expected.startswith(("pending", "running"))
+
+
+def test_a_result_is_the_end_whatever_slurm_says(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "FAILED")
+    write_json(run_dir / "result.json", {"loss": 0.5})
+    assert state_of(run_dir).state == "finished"
+    assert state_of(run_dir).result == {"loss": 0.5}
+    assert fake_slurm.calls("squeue") == []
+
+
+def test_a_job_of_the_same_number_may_be_another_runs(tmp_path: Path, fake_slurm: FakeSlurm):
+    """A cluster that was set up anew counts from one again."""
+    run_dir, other = _run(tmp_path, "selftest-1", "4711"), _run(tmp_path / "others", "selftest-1")
+    _job(fake_slurm, other, "4711", "RUNNING")
+    assert state_of(run_dir).state == "lost"
+
+
+def test_accounting_remembers_what_the_controller_forgot(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    (fake_slurm.folder / "sacct").write_text("4711|TIMEOUT|0:0|2026-11-30T00:00:00|t4|2|t4-[1-2]|selftest-1\n")
+    assert state_of(run_dir).reason == "Slurm says TIMEOUT"
+    (fake_slurm.folder / "sacct").write_text("4711|CANCELLED by 0|0:0|Unknown|t4|2|None assigned|selftest-1\n")
+    assert state_of(run_dir).state == "cancelled"
+
+
+def test_without_slurm_nothing_is_guessed(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    (fake_slurm.folder / "down").touch()
+    assert (state_of(run_dir).state, state_of(run_dir).reason) == ("unknown", "Slurm does not answer")
+    assert state_of(tmp_path / "missing").state == "none"
+
+
+def test_a_local_run_lives_as_long_as_its_supervisor(tmp_path: Path):
+    run_dir = _run(tmp_path, "selftest-1")
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    here = {"where": "local", "host": socket.gethostname(), "pid": process.pid, "begun": process_begun(process.pid)}
+    append(run_dir, "submitted", **here)
+    assert state_of(run_dir).state == "running"
+    assert cancel.main([str(run_dir)]) == 0
+    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert state_of(run_dir).state == "cancelled"
+    append(run_dir, "submitted", **{**here, "pid": os.getpid(), "begun": "1"})
+    assert state_of(run_dir).state == "lost", "another process has its number now"
+    append(run_dir, "submitted", **{**here, "host": "elsewhere"})
+    assert state_of(run_dir).state == "unknown"
+    append(run_dir, "failed", error="no room")
+    assert state_of(run_dir).reason == "no room"
+
+
+@pytest.fixture
+def many(tmp_path: Path, fake_slurm: FakeSlurm) -> Path:
+    """Two hundred runs: most have finished, some run, wait, or broke."""
+    folder = tmp_path / "runs"
+    for number in range(200):
+        run_dir = _run(folder, f"selftest-{number:03d}", str(5000 + number))
+        lines = [
+            json.dumps({"step": 10 * n, "loss": 1 / n, "clips_per_s": 12.5, "data_wait": 0.25, "step_ms": 500})
+            for n in range(1, 9)
+        ]
+        (run_dir / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        if number < 190:
+            write_json(run_dir / "result.json", {"loss": 0.125})
+            continue
+        append(run_dir, "started")
+        state = "RUNNING" if number < 195 else "PENDING" if number < 198 else "TIMEOUT"
+        _job(
+            fake_slurm, run_dir, str(5000 + number), state, nodes="t4-[1-2]" if number < 195 else "", reason="Resources"
+        )
+    return folder
+
+
+def test_two_hundred_runs_are_two_questions(many: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert status.main(["--runs", str(many)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(fake_slurm.calls("squeue")) + len(fake_slurm.calls("sacct")) <= 2
+    assert lines[0].split() == ["run", "state", "step", "loss", "clips/s", "wait", "left", "where"]
+    assert len(lines) == 1 + 20 + 8 + 1
+    assert lines[-1] == "… and 172 that ended before (--all shows them)"
+    assert lines[-2].split() == ["selftest-197", "pending", "80/100", "0.125", "12.5", "25%", "t4", "Resources"]
+    assert lines[21].split() == ["selftest-190", "running", "80/100", "0.125", "12.5", "25%", "0:00:10", "t4-[1-2]"]
+    assert lines[20].split()[:2] == ["selftest-199", "failed"]
+    assert "\x1b" not in "".join(lines)
+    assert status.main(["--runs", str(many), "--all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 201
+
+
+def test_status_for_programs(many: Path, capsys: pytest.CaptureFixture[str]):
+    assert status.main(["--runs", str(many), "--json"]) == 0
+    found = {one["run"]: one for one in json.loads(capsys.readouterr().out)}
+    assert len(found) == 200
+    running = found["selftest-190"]
+    assert (running["state"], running["step"], running["steps"], running["left_s"], running["node_list"]) == (
+        "running",
+        80,
+        100,
+        10.0,
+        "t4-[1-2]",
+    )
+    assert found["selftest-000"]["result"] == {"loss": 0.125}
+
+
+def test_status_of_one_run(many: Path, capsys: pytest.CaptureFixture[str]):
+    assert status.main(["--runs", str(many), "selftest-190"]) == 0
+    said = capsys.readouterr().out
+    assert "state        running" in said
+    assert "python -m hpc.logs selftest-190" in said
+    assert status.main(["--runs", str(many), "selftest-999"]) == 1
+    assert "there is no run 'selftest-999' in" in capsys.readouterr().err
+
+
+def test_status_without_runs_says_what_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert status.main(["--runs", str(tmp_path / "none")]) == 0
+    assert "there are no runs in" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_ends_quietly(many: Path):
+    command = f"{sys.executable} -m hpc.status --all --runs '{many}' | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("run ")
+    assert done.stderr == ""
+
+
+def test_runs_are_found_by_what_people_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one, two = _run(tmp_path / "runs", "vqvae-12ab"), _run(tmp_path / "runs", "vqvae-34cd")
+    monkeypatch.chdir(tmp_path)
+    assert find_run(Path("runs"), "vqvae-12ab") == find_run(Path("elsewhere"), "runs/vqvae-12ab") == one
+    assert find_run(Path("runs"), "vqvae-3") == two
+    for name, said in (
+        ("vqvae", "several runs begin with 'vqvae': vqvae-12ab, vqvae-34cd"),
+        ("vqvae-12ac", "there are: vqvae-12ab"),
+        ("", "there is no run ''"),
+    ):
+        with pytest.raises(JobError, match=said):
+            find_run(Path("runs"), name)
+    with pytest.raises(JobError, match=r"there are none; python -m hpc.submit makes one"):
+        find_run(Path("elsewhere"), "x")
+
+
+def test_cancel_says_what_it_did(tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1"]) == 0
+    assert "selftest-1 was running, and is cancelled" in capsys.readouterr().out
+    assert fake_slurm.jobs()[0]["state"] == "CANCELLED"
+    assert attempts(run_dir)[-1]["event"] == "cancelled"
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1", "selftest-2"]) == 1
+    captured = capsys.readouterr()
+    assert "selftest-1 is cancelled already; nothing to cancel" in captured.out
+    assert "cancel: there is no run 'selftest-2'" in captured.err
+    assert len(fake_slurm.calls("scancel")) == 1
+
+
+def test_logs_of_a_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_dir = _run(tmp_path, "selftest-1", "9")
+    assert logs.main(["--runs", str(tmp_path), "selftest-1"]) == 1
+    assert "has no output of rank 0 yet" in capsys.readouterr().err
+    (run_dir / "submitit").mkdir()
+    for job_id in ("9", "10"):
+        for rank in (0, 1):
+            (run_dir / "submitit" / f"{job_id}_{rank}_log.out").write_text(f"job {job_id} rank {rank}\n")
+    assert logs.main(["--runs", str(tmp_path), "selftest-1"]) == 0
+    assert capsys.readouterr().out == "job 9 rank 0\njob 10 rank 0\n"
+    assert logs.main(["--runs", str(tmp_path), "selftest-1", "--rank", "1"]) == 0
+    assert capsys.readouterr().out == "job 9 rank 1\njob 10 rank 1\n"
+
+
+def test_following_logs_ends_with_the_run(tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "FAILED")
+    (run_dir / "submitit").mkdir()
+    (run_dir / "submitit" / "4711_0_log.out").write_text("its last words\n")
+    assert logs.main(["--runs", str(tmp_path), "selftest-1", "--follow"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["[4711] failed", "its last words"]
+
+
+def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, lr in (("a", 0.1), ("b", 0.2)):
+        run_dir = _run(tmp_path, name, settings={"train": {"lr": lr, "steps": 100}, "seed": 1})
+        lines = [json.dumps({"step": n, "loss": lr * (100 - n)}) for n in range(1, 101)]
+        (run_dir / "metrics.jsonl").write_text("\n".join(lines))
+        write_json(run_dir / "result.json", {"loss": lr})
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["settings that differ:", "  train.lr  0.1  |  0.2"]
+    assert "loss from 0 to 19.8, until step 100:" in said
+    curve = next(line.split()[1] for line in said if line.startswith("  b "))
+    assert (curve[0], curve[-1], len(curve)) == ("█", "▁", 48)
+    rows = [line.split() for line in said]
+    assert ["1", "9.9", "19.8"] in rows
+    assert ["100", "0", "0"] in rows
+    assert ["loss", "0.1", "0.2"] in rows
+    assert runs.main(["compare", "a", "b", "--metric", "psnr", "--runs", str(tmp_path)]) == 1
+    assert "neither run has 'psnr'; they have: loss" in capsys.readouterr().err
+
+
+def test_watching_goes_on_until_ctrl_c(many: Path):
+    command = [sys.executable, "-m", "hpc.status", "--runs", str(many), "--watch", "1"]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    heads = 0
+    deadline = time.monotonic() + 120
+    while heads < 2:
+        assert time.monotonic() < deadline
+        heads += process.stdout.readline().startswith("run ")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+
+
+def test_many_states_are_one_question(many: Path, fake_slurm: FakeSlurm):
+    found = states(sorted(many.iterdir()))
+    assert sum(state.state == "finished" for state in found.values()) == 190
+    assert len(fake_slurm.calls("squeue")) == 1

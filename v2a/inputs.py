@@ -1,0 +1,146 @@
+"""Is there what a stage reads? Answered from manifests, names and sizes alone: a login node has neither torch nor h5py.
+
+The stage itself looks at every byte that it reads; this finds, before a job waits in a queue, what would end it at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Any
+
+from v2a.config import ConfigError
+from v2a.geometry import Geometry
+
+_MANIFEST = "dataset.json"
+_MAKE_CLIPS = "python -m v2a.prepare videos=DIR out={0} makes one (no videos? python -m v2a.synthetic flyby out=DIR)"
+_MAKE_CODES = "python -m v2a.codes model={1} data={2} out={0} makes them"
+
+
+def check(stage: str, config: Any, made_before: Container[str] = ()) -> None:
+    """See that the inputs of a stage are there, whole, and of one geometry.
+
+    Args:
+        stage: its name; one that reads nothing passes.
+        config: the stage's.
+        made_before: settings whose folders will be there when the stage runs.
+
+    Raises:
+        ConfigError: the first input that is not as it must be; names the command that makes it.
+    """
+    for name, look in _LOOKS.get(stage, ()):
+        if name not in made_before:
+            look(config, made_before)
+
+
+def read_dataset(folder: str) -> dict[str, Any]:
+    """The manifest of a folder of clip shards, after a look at the name and the size of each shard.
+
+    Raises:
+        ConfigError: no data set, or not a whole one.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise ConfigError(f"there is no data set at {folder}: {_MAKE_CLIPS.format(folder)}")
+    index = f"python -m v2a.shards index {folder}"
+    try:
+        manifest: dict[str, Any] = json.loads((place / _MANIFEST).read_text("ascii"))
+        Geometry.from_dict(manifest["geometry"])
+        shards = {str(entry["name"]): int(entry["bytes"]) for entry in manifest["shards"]}
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{folder} has no {_MANIFEST}: {index} writes it from shards that are there; {_MAKE_CLIPS.format(folder)}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{place / _MANIFEST} cannot be read ({error}); {index} writes it anew") from None
+    for name, size in shards.items():
+        found = (place / name).stat().st_size if (place / name).is_file() else None
+        if found != size:
+            what = "is missing" if found is None else f"has {found} bytes instead of {size}"
+            raise ConfigError(f"{folder} is not whole: {name} {what}. Copy it again, or count what is there: {index}")
+    return manifest
+
+
+def _look_at_videos(config: Any, _made: Container[str]) -> None:
+    if not config.videos:
+        raise ConfigError("expected a folder, a list or a CSV of videos, but got none; say videos=PATH")
+    if not os.path.exists(config.videos):
+        raise ConfigError(f"there are no videos at {config.videos}: say videos=PATH, a folder, a list or a CSV of them")
+
+
+def _look_at_clips(config: Any, _made: Container[str]) -> None:
+    manifest = read_dataset(config.data)
+    if not hasattr(config, "crop"):  # the others read any split
+        return
+    if not manifest.get("by_split", {}).get("train", {}).get("clips", 1):
+        raise ConfigError(f"{config.data} has no clip to train on; `python -m v2a.shards info {config.data}` shows it")
+    geometry = Geometry.from_dict(manifest["geometry"])
+    if config.crop > geometry.frames:
+        raise ConfigError(
+            f"crop={config.crop} is longer than the clips of {config.data}, which have {geometry.frames} frames"
+        )
+    strides = getattr(config.model, "product", None)
+    if strides is None:
+        return
+    try:
+        geometry.latent_grid([strides])
+    except ValueError as error:
+        raise ConfigError(f"the clips of {config.data} ({geometry}) do not fit the model's strides: {error}") from None
+
+
+def _look_at_codes(config: Any, made: Container[str]) -> None:
+    place = Path(config.codes)
+    encoder = config.model if hasattr(config, "crop") else "MODEL"  # elsewhere it is a decoder of sound
+    make = _MAKE_CODES.format(config.codes, encoder, config.data)
+    if not place.is_dir():
+        raise ConfigError(f"there are no codes at {config.codes}: {make}")
+    if "data" in made:
+        return
+    wanted = [entry["name"].replace("clips-", "codes-", 1) for entry in read_dataset(config.data)["shards"]]
+    missing = [name for name in wanted if not (place / name).is_file()]
+    if missing:
+        there = len(wanted) - len(missing)
+        raise ConfigError(f"{config.codes} has codes of {there} of {len(wanted)} shards of {config.data}: {make}")
+
+
+def _look_at_model(kind: str, make: str) -> Callable[[Any, Container[str]], None]:
+    def look(config: Any, _made: Container[str]) -> None:
+        _check_model(config.model, kind, make)
+
+    return look
+
+
+def _look_at_models(config: Any, _made: Container[str]) -> None:
+    for path in config.model_names().values():
+        _check_model(path, "audio", "python -m v2a.audio trains one")
+
+
+def _check_model(path: str, kind: str, make: str) -> None:
+    place = Path(path)
+    if not place.is_dir():
+        raise ConfigError(
+            f"there is no model at {path}: {make}; or say model=DIR, of a run or of `python -m v2a.export`"
+        )
+    stamp = place / "stage.json" if (place / "stage.json").exists() else place / "config.json"
+    try:
+        stage = json.loads(stamp.read_text())["stage"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} holds neither a run of a training stage nor an exported model: {make}") from None
+    if stage != kind:
+        raise ConfigError(f"expected a model of stage {kind}, but {path} is of stage {stage}")
+    if stamp.name == "stage.json" and not any(place.glob("checkpoints/step-*.json")):
+        raise ConfigError(f"{path} has no checkpoint yet; wait until train.checkpoint_every steps are done")
+
+
+_Look = tuple[str, Callable[[Any, Container[str]], None]]
+_VQVAE = _look_at_model("vqvae", "python -m v2a.vqvae trains one")
+_LOOKS: dict[str, tuple[_Look, ...]] = {
+    "prepare": (("videos", _look_at_videos),),
+    "vqvae": (("data", _look_at_clips),),
+    "codes": (("data", _look_at_clips), ("model", _VQVAE)),
+    "audio": (("data", _look_at_clips), ("model", _VQVAE), ("codes", _look_at_codes)),
+    "evaluate": (("data", _look_at_clips), ("model", _look_at_models), ("codes", _look_at_codes)),
+    "infer": (("videos", _look_at_videos), ("model", _look_at_model("audio", "python -m v2a.audio trains one"))),
+}
