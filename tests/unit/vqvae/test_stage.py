@@ -220,4 +220,7 @@ def test_a_dry_run_writes_nothing(discs: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["--dry-run", "preset=tiny", f"data={discs}", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "codes of a clip: 5x9x8" in said
+    assert "the codebook starts from k-means of 16,384 encodings" in said
     assert list(tmp_path.iterdir()) == []
+    assert main(["--dry-run", "preset=tiny", f"data={discs}", "quantizer.codes=8192"]) == 0
+    assert "the codebook starts from k-means of 262,144 encodings" in capsys.readouterr().out
