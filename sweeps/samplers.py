@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,7 @@ def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
         seed: of its draws; another one for each trial, or two processes draw the same. Of a grid its order, which is the study's.
     """
     from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
 
     if name == "grid":
         return samplers.GridSampler({p.name: list(p.grid()) for p in plan.space}, seed=seed)
@@ -39,7 +41,9 @@ def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
     if name == "cmaes":
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     conditional = any(parameter.when for parameter in plan.space)
-    return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # that `group` may change is no news for a user
+        return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
 
 
 def make_pruner(name: str, steps: int, every: int) -> BasePruner:
