@@ -130,6 +130,9 @@ def test_a_killed_driver_a_dead_node_and_a_stopped_database_cost_time_alone(
         first.kill()
         first.communicate()
         first = start(cluster, command)
+        assert first.stdout is not None
+        while not first.stdout.readline().startswith("trial"):
+            assert first.poll() is None, "the driver that was started again ended"
         cluster("fault", "cut", "t4-1")
         if server is not None:
             server.stop()
