@@ -32,11 +32,12 @@ WITHOUT = {
     "cluster": "everything but the test cluster; its tests are skipped",
     "lint": "everything; `make lint` leaves shell scripts out",
     "browser": "everything; the tests of pages in a real browser are skipped",
+    "database": "everything; the tests of studies in PostgreSQL are skipped",
 }
 _held_locks: list[
     int
 ] = []  # handed to children: while one of a killed set-up still works, the next set-up waits for it
-SERVICES = ("munge", "mariadb", "slurmctld", "slurmd", "slurmdbd")
+SERVICES = ("munge", "mariadb", "postgresql", "slurmctld", "slurmd", "slurmdbd")
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# Written by v2a-hpc's set-up while it installs packages: none of their services is started.\nexit 101\n"
 

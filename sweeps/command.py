@@ -1,0 +1,196 @@
+"""From the command line to a sweep: everything checked before anything is started or written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hpc.checks import check_fits, check_time
+from hpc.job import JobSpec, parse_minutes
+from hpc.slurm_query import is_configured, partitions
+from hpc.stage_settings import check_inputs, resolve_settings, training_stages
+from sweeps.defaults import SMALL, STAGE, default_objective, default_space
+from sweeps.driver import Driver
+from sweeps.launch import LocalLauncher, SlurmLauncher
+from sweeps.objective import Objective, parse_objective
+from sweeps.options import Options
+from sweeps.place import Place, find_place
+from sweeps.plan import Plan, StudyError, check_name
+from sweeps.samplers import check_grid
+from sweeps.space import Parameter, SpaceError, check_space, from_items, parse_parameter
+from sweeps.study import Sweep
+from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor, WorkerHere
+
+JOURNAL = "study.log"  # in the study's folder
+_TRIALS = 12
+_SLURM_LOOK_S = 15.0  # Slurm is asked no oftener
+
+
+class Runner(Protocol):
+    """Runs a study's trials."""
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until the study has its trials; False when it was asked to stop."""
+        ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sweep, ready to run.
+
+    Attributes:
+        study: its name.
+        plan: what it is about.
+        place: the storage.
+        folder: of its runs.
+        options: how trials are chosen.
+        make_driver: what runs them.
+        slurm: whether they are jobs.
+        where: a sentence.
+    """
+
+    study: str
+    plan: Plan
+    place: Place
+    folder: Path
+    options: Options
+    make_driver: Callable[[Sweep], Runner]
+    slurm: bool
+    where: str
+
+    @property
+    def after_stop(self) -> str:
+        """What becomes of running trials."""
+        return "its jobs go on (scancel ends them)" if self.slurm else "running trials end after a checkpoint"
+
+    @property
+    def report_arguments(self) -> str:
+        """Of the command that shows the study."""
+        default = self.place.path == (self.folder / JOURNAL).resolve() if self.place.kind == "journal" else False
+        words = [self.study, "--runs", str(self.folder.parent)]
+        words += [] if default or not self.place.spec else ["--storage", self.place.spec]
+        return shlex.join(words)
+
+
+def make_command(given: argparse.Namespace, stage: str | None, settings: list[str]) -> Command:
+    """Check it all.
+
+    Args:
+        given: the parsed command line of `sweeps.optuna_run`.
+        stage: None when none was named: the default's.
+        settings: the stage's settings that stay.
+
+    Raises:
+        ConfigError, SpaceError, StudyError, ObjectiveError, StorageError, JobError, SlurmError: what is wrong.
+    """
+    if stage is None:
+        stage, settings = STAGE, list(SMALL)
+    if stage not in training_stages():
+        resolve_settings(stage, settings)  # names the nearest stage
+        raise StudyError(f"stage={stage} does not train; sweeps are of stage={', stage='.join(training_stages())}")
+    space = check_space(stage, settings, _space(given, stage))
+    objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
+    plan = Plan(stage, tuple(settings), tuple(space), tuple(objectives))
+    resolved = plan.resolved()
+    check_inputs(stage, settings)
+    study = check_name(given.study or plan.name)
+    folder = given.runs.resolve() / study
+    place = find_place(given.storage, folder / JOURNAL)
+    slurm = given.cluster == "slurm" or (given.cluster == "auto" and is_configured())
+    options = _options(given, plan, resolved, place, slurm)
+    make_driver = _driver(given, stage, folder, options, slurm)
+    kind = "workers" if given.mode == "workers" else "jobs of Slurm" if slurm else "local processes"
+    where = f"as {kind}" + (f" on Slurm, {given.nodes} nodes each" if slurm else "")
+    return Command(study, plan, place, folder, options, make_driver, slurm, where)
+
+
+def _space(given: argparse.Namespace, stage: str) -> list[Parameter]:
+    space = [parse_parameter(text) for text in given.search]
+    if given.space is not None:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            space += from_items(OmegaConf.to_container(OmegaConf.load(given.space)))
+        except (OSError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            raise SpaceError(f"the space {given.space} cannot be read: {error}") from None
+    return space or default_space(stage)
+
+
+def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], place: Place, slurm: bool) -> Options:
+    trials = given.trials if given.trials is not None else _TRIALS
+    if given.sampler == "grid":
+        trials = check_grid(plan.space, given.trials, cut=given.cut_grid)
+    for name, value in (("--trials", trials), ("--parallel", given.parallel), ("--retries", given.retries + 1)):
+        if value is not None and value < 1:
+            raise StudyError(
+                f"expected {name} of at least {int(name != '--retries')}, but got {value - (name == '--retries')}"
+            )
+    several = len(plan.objectives) > 1
+    if several and given.pruner not in (None, "none"):
+        raise StudyError(
+            "a study with several objectives is not pruned: there is no one number to compare; use --pruner none"
+        )
+    if several and given.sampler == "cmaes":
+        raise StudyError("cmaes knows one objective only; use --sampler tpe, gp or random for several")
+    pruner = given.pruner or ("none" if several else "asha")
+    objective: Objective = plan.objectives[0]
+    of_settings = objective.name in resolved
+    steps, every = _steps(resolved, objective)
+    return Options(
+        storage=place.spec, trials=trials, parallel=given.parallel or (4 if slurm else 2), sampler=given.sampler, pruner=pruner,
+        seed=given.seed, retries=given.retries, metric="" if several or of_settings else objective.name, steps=steps, every=every,
+    )  # fmt: skip
+
+
+def _steps(resolved: dict[str, Any], objective: Objective) -> tuple[int, int]:
+    """Steps of a run, and between two reports of the objective."""
+    steps = int(resolved.get("train.steps", resolved.get("steps", 1)))
+    often = "train.validate_every" if objective.name.startswith("validation/") else "train.log_every"
+    return steps, int(resolved.get(often, 1)) or steps
+
+
+def _driver(
+    given: argparse.Namespace, stage: str, folder: Path, options: Options, slurm: bool
+) -> Callable[[Sweep], Runner]:
+    spec = JobSpec(
+        stage, (), folder, nodes=given.nodes, ranks_per_node=given.ranks_per_node, gpus_per_node=given.gpus_per_node,
+        cpus_per_rank=given.cpus_per_rank, minutes=parse_minutes(given.time), partition=given.partition,
+    )  # fmt: skip
+    if given.mode == "workers" and given.cluster == "auto" and os.environ.get("SLURM_JOB_ID"):
+        return lambda sweep: WorkerHere(sweep, folder, options)
+    if slurm:
+        known = partitions()
+        check_fits(spec, known)
+        check_time(spec, known)
+    ranks = spec.world_size
+    threads = max(1, len(os.sched_getaffinity(0)) // (options.parallel * ranks))
+    look_s = _SLURM_LOOK_S if slurm else 1.0
+    if given.mode == "workers":
+        places = SlurmWorkers(spec) if slurm else LocalWorkers(ranks, threads)
+        return lambda sweep: Supervisor(sweep, folder, places, options, look_s)
+    launcher = SlurmLauncher(spec) if slurm else LocalLauncher(ranks, threads)
+    return lambda sweep: Driver(sweep, folder, launcher, options, look_s)
+
+
+def say(command: Command) -> Sequence[str]:
+    """What would be done, for people."""
+    plan, options = command.plan, command.options
+    lines = [
+        f"study {command.study}: {options.trials} trials of stage {plan.stage}, {options.parallel} at once, {command.where}",
+        f"  in {command.place.label}; runs in {command.folder}",
+        f"  settings: {' '.join(plan.settings) or 'the defaults'}",
+        *(f"  search: {parameter.described}" for parameter in plan.space),
+        f"  objective: {', '.join(map(str, plan.objectives))}; sampler {options.sampler}, pruner {options.pruner}",
+    ]
+    system = command.place.network
+    if system:
+        lines.append(
+            f"  warning: the journal is on a network file system ({system}); for several hosts use PostgreSQL (--storage)"
+        )
+    return lines

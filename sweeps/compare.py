@@ -1,0 +1,137 @@
+"""Compare samplers on one search: the best so far against trials and against training steps, over several seeds.
+
+python -m sweeps.compare --samplers random,grid,tpe,gp --seeds 5 --trials 24 stage=vqvae preset=tiny data=data/clips
+python -m sweeps.compare --samplers random,tpe --seeds 3 --trials 8 --pruner none stage=selftest steps=20
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hpc.slurm_query import SlurmError
+from hpc.stage_settings import ConfigError
+from sweeps import optuna_run
+from sweeps.command import JOURNAL, Command, make_command
+from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
+from sweeps.place import StorageError, find_place
+from sweeps.plan import StudyError
+from sweeps.samplers import SAMPLERS
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+
+
+def _own(top: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    own = top.add_argument_group("what is compared")
+    own.add_argument(
+        "--samplers",
+        default="random,grid,tpe,gp",
+        metavar="A,B",
+        help="names, with commas (default: random,grid,tpe,gp)",
+    )
+    own.add_argument("--seeds", type=int, default=5, metavar="N", help="studies of each (default: 5)")
+    return top
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: that of `sweeps.optuna_run`, and what is compared."""
+    top = _own(optuna_run.parser())
+    summary, examples = (__doc__ or "").strip().split("\n\n", 1)
+    top.prog, top.description, top.epilog = "python -m sweeps.compare", summary, f"examples:\n{examples}"
+    return top
+
+
+validate = optuna_run.validate
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the studies that are missing, one after the other, and show all; 0, 1 with a sentence, 130 when it was stopped."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_intermixed_args(given)
+    own, rest = _own(argparse.ArgumentParser(add_help=False)).parse_known_args(given)
+    samplers = own.samplers.split(",")
+    if unknown := [name for name in samplers if name not in SAMPLERS]:
+        print(f"compare: there is no sampler {unknown[0]!r}; there are: {', '.join(SAMPLERS)}", file=sys.stderr)
+        return 1
+    try:
+        command = make_command(options, *optuna_run.split(options.settings))
+        return _compare(command, samplers, own.seeds, rest, options)
+    except (ConfigError, StudyError, StorageError, SlurmError, ValueError, OSError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+
+
+def _compare(command: Command, samplers: list[str], seeds: int, rest: list[str], options: argparse.Namespace) -> int:
+    if len(command.plan.objectives) > 1:
+        raise StudyError("samplers are compared by one objective; give one --objective")
+    found: dict[str, list[Curve]] = {}
+    for seed in range(seeds):
+        for sampler in samplers:
+            name = f"{command.study}-{sampler}-{seed}"
+            status = optuna_run.main([*rest, "--study", name, "--sampler", sampler, "--cut-grid", "--seed", str(seed)])
+            if status != 0:
+                return status
+            if not options.dry_run:
+                found.setdefault(sampler, []).append(_curve(command, name, options.storage))
+                _write(command, found)  # after each: what is there can be looked at
+    if not options.dry_run:
+        for line in _lines(command, found):
+            print(line)
+        print(_folder(command) / "compare.svg")
+    return 0
+
+
+def _folder(command: Command) -> Path:
+    return command.folder.parent / f"{command.study}-compare"
+
+
+def _curve(command: Command, name: str, storage: str | None) -> Curve:
+    place = find_place(storage, command.folder.parent / name / JOURNAL)
+    return curve_of(open_sweep(open_storage(place), name, None), command.options.steps)
+
+
+def _lines(command: Command, found: dict[str, list[Curve]]) -> list[str]:
+    """Median best value of each sampler, and after how many trials it reached random search's."""
+    from statistics import median
+
+    larger = command.plan.objectives[0].direction == "maximize"
+    lines = [
+        f"{command.plan.objectives[0]} after {command.options.trials} trials, median of {len(next(iter(found.values())))} seeds:"
+    ]
+    goal = median(curve.best[-1] for curve in found["random"]) if "random" in found else None
+    for sampler, curves in found.items():
+        ends = sorted(curve.best[-1] for curve in curves)
+        line = f"  {sampler:<8} {median(ends):.5g}  ({ends[0]:.5g} to {ends[-1]:.5g})"
+        if goal is not None:
+            reached = [trials_to_reach(curve, goal, larger=larger) for curve in curves]
+            needed = [number if number is not None else float("inf") for number in reached]
+            line += f"; random's median best after {median(needed):g} trials"
+        lines.append(line)
+    return lines
+
+
+def _write(command: Command, found: dict[str, list[Curve]]) -> None:
+    folder = _folder(command)
+    folder.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {
+        "plan": command.plan.as_dict(),
+        "trials": command.options.trials,
+        "samplers": {
+            name: [{"best": curve.best, "steps": curve.steps} for curve in curves] for name, curves in found.items()
+        },
+    }
+    for name, text in (
+        ("compare.json", json.dumps(content, indent=1) + "\n"),
+        ("compare.svg", draw_curves(found, command.plan.objectives[0].name)),
+    ):
+        unfinished = folder / f".{name}.{os.getpid()}"
+        unfinished.write_text(text)
+        os.replace(unfinished, folder / name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

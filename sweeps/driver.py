@@ -1,0 +1,140 @@
+"""Mode "job": each trial is a run of its own, so many at once; the next one starts when one ends."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from hpc.slurm_query import SlurmError
+from sweeps.launch import Launcher
+from sweeps.options import Options
+from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
+from sweeps.study import Running, Sweep
+from sweeps.table import Table
+from sweeps.trial_folder import Handle, hold, is_held, read_handle, write_handle
+
+_QUIET_S = 60.0  # between two sentences about the same trouble
+
+
+class Driver:
+    """Chooses trials, starts them, and tells the study how they ended. Any number of drivers share a study; what one that was
+    killed left behind, the others or the next one take over.
+
+    Args:
+        sweep: the study.
+        folder: of its runs.
+        launcher: how a run is started.
+        options: how many, and how they are chosen.
+        look_s: between two looks for trials whose process is gone.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, launcher: Launcher, options: Options, look_s: float = 1.0) -> None:
+        self._sweep, self._folder, self._launcher, self._options, self._look_s = (
+            sweep,
+            folder,
+            launcher,
+            options,
+            look_s,
+        )
+        self._lock = folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}.lock"
+        self._me = Handle("process", str(self._lock), driver=str(self._lock))
+        self._table = Table(sweep)
+        self._looked = self._said = -1e9
+        self._enough = False
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until the study has its trials and none of them runs.
+
+        Args:
+            should_stop: asked again and again.
+
+        Returns:
+            Whether it is finished; False when it was asked to stop.
+
+        Raises:
+            sweeps.place.StorageError: the storage was away for too long.
+            hpc.slurm_query.SlurmError: Slurm takes no job of ours.
+        """
+        held = hold(self._lock)
+        try:
+            while True:
+                running = settle_ended(self._sweep, self._sweep.running())
+                if should_stop():
+                    self._leave(running)
+                    return False
+                running = self._start_more(self._revive(running))
+                self._table.show()
+                if not running and self._enough and not self._start_more([], again=True):
+                    self._table.show(last=True)
+                    self._say_if_short()
+                    return True
+                time.sleep(self._launcher.poll_s)
+        finally:
+            if held is not None:
+                os.close(held)
+            self._lock.unlink(missing_ok=True)
+
+    def _say_if_short(self) -> None:
+        begun = len(self._sweep.trials())
+        if begun < self._options.trials:
+            print(f"{begun} of {self._options.trials} trials: the space has no other parameters", flush=True)
+
+    def _mine(self, running: list[Running]) -> list[Running]:
+        """Trials that this driver started, or one that is no more: they fill its places."""
+        handles = [(trial, read_handle(trial.folder)) for trial in running]
+        return [
+            trial for trial, handle in handles
+            if handle is None or handle.driver == str(self._lock) or not is_held(Path(handle.driver or "nobody"))
+        ]  # fmt: skip
+
+    def _revive(self, running: list[Running]) -> list[Running]:
+        """Start lost trials again, while there is room; those that fail for good are left out."""
+        now = time.monotonic()
+        if now - self._looked < self._look_s:
+            return running
+        self._looked = now
+        lost = find_lost(running)
+        gone = {trial.number for trial, _ in lost}
+        room = self._options.parallel - sum(trial.number not in gone for trial in self._mine(running))
+        for trial, before in lost[: max(0, room)]:
+            handle = next_attempt(self._sweep, trial, before, self._me, self._options.retries)
+            if handle is not None:
+                self._start(trial, handle, others=len(running) > len(lost))
+        return self._sweep.running() if lost else running
+
+    def _start_more(self, running: list[Running], again: bool = False) -> list[Running]:
+        """New trials, up to the number that may run at once."""
+        options, mine = self._options, len(self._mine(running))
+        while mine < options.parallel and (again or not self._enough):
+            trial = self._sweep.claim(
+                self._folder, self._me, sampler=options.sampler, trials=options.trials, seed=options.seed
+            )
+            if trial is None:
+                self._enough = True
+                break
+            self._start(trial, self._me, others=mine > 0)
+            running, mine = [*running, trial], mine + 1
+        return running
+
+    def _start(self, trial: Running, handle: Handle, others: bool) -> None:
+        prepare(self._sweep, trial, self._options)
+        try:
+            self._launcher.start(trial.folder, handle)
+        except SlurmError as error:
+            # Nobody runs it: the next look finds it lost, and tries again without counting this attempt.
+            write_handle(trial.folder, replace(handle, name=str(trial.folder / "nobody"), attempt=handle.attempt - 1))
+            if not others:
+                raise
+            if time.monotonic() - self._said > _QUIET_S:
+                self._said = time.monotonic()
+                print(f"trial {trial.number} waits: {error}", flush=True)
+
+    def _leave(self, running: list[Running]) -> None:
+        folders = [trial.folder for trial in self._mine(running)]
+        self._launcher.stop(folders)
+        self._table.show(last=True)

@@ -1,0 +1,145 @@
+"""How a trial's run is started, and whether it is still there: as local processes, or as a job of Slurm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from hpc.job import JobSpec
+from hpc.slurm_query import SlurmError
+from hpc.team import team_command
+from hpc.team_job import present_jobs, submit_team
+from sweeps.trial import run_alone
+from sweeps.trial_folder import Handle, forget_outcome, hold, is_held, read_place, write_handle
+
+_LOCK, _LOG = "process.lock", "output.log"
+
+
+class Launcher(Protocol):
+    """Starts the runs of trials."""
+
+    poll_s: float
+
+    def start(self, folder: Path, handle: Handle) -> None:
+        """Start a trial's run, and say in its folder who runs it.
+
+        Args:
+            folder: of the trial.
+            handle: its attempt and driver.
+        """
+        ...
+
+    def stop(self, folders: Iterable[Path]) -> None:
+        """When the driver is stopped: what becomes of the runs that it started."""
+        ...
+
+
+@dataclass
+class LocalLauncher:
+    """Processes of this machine; they outlive their driver.
+
+    Attributes:
+        ranks: of each run.
+        threads: for each rank.
+        poll_s: between two looks at the runs.
+    """
+
+    ranks: int = 1
+    threads: int = 1
+    poll_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, folder: Path, handle: Handle) -> None:
+        """A run that another process has, unknown to the study, is left to it."""
+        self._children = [child for child in self._children if child.poll() is None]  # none stays a zombie
+        lock = folder / _LOCK
+        held = hold(lock)
+        write_handle(folder, replace(handle, kind="process", name=str(lock)))
+        if held is None:
+            return
+        try:
+            forget_outcome(folder)
+            command = team_command(self.ranks, "sweeps.trial", str(folder))
+            self._children.append(start_process(command, folder / _LOG, held, self.threads))
+        finally:
+            os.close(held)
+
+    def stop(self, folders: Iterable[Path]) -> None:
+        """They end after a checkpoint."""
+        for folder in folders:
+            ask_to_end(folder, folder / _LOCK)
+
+
+@dataclass
+class SlurmLauncher:
+    """Jobs of Slurm.
+
+    Attributes:
+        spec: nodes, ranks, partition and time of each.
+        poll_s: between two looks at the runs' folders.
+    """
+
+    spec: JobSpec
+    poll_s: float = 1.0
+
+    def start(self, folder: Path, handle: Handle) -> None:
+        """Submit a job.
+
+        Raises:
+            hpc.slurm_query.SlurmError: Slurm refused it, or does not answer.
+        """
+        forget_outcome(folder)
+        job = submit_team(replace(self.spec, run_dir=folder), run_alone, folder)
+        write_handle(folder, replace(handle, kind="slurm", name=job))
+
+    def stop(self, folders: Iterable[Path]) -> None:
+        """They go on: the next driver finds how they ended."""
+        del folders
+
+
+def start_process(command: Sequence[str], log: Path, held: int, threads: int) -> subprocess.Popen[bytes]:
+    """A process that outlives this one.
+
+    Args:
+        command: program and arguments.
+        log: takes its output.
+        held: a lock's open file, which it inherits: it is held as long as the process lives.
+        threads: for it, unless the environment says otherwise.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, pass_fds=(held,),
+            start_new_session=True,  # Ctrl-C is the driver's
+        )  # fmt: skip
+
+
+def ask_to_end(folder: Path, lock: Path) -> None:
+    """Have rank 0 of what runs here stop all ranks after a checkpoint, if it is on this machine."""
+    host, process = read_place(folder)
+    if process and host == socket.gethostname() and is_held(lock):
+        with suppress(OSError):
+            os.kill(process, signal.SIGTERM)
+
+
+def present(handles: Sequence[Handle | None]) -> list[bool]:
+    """Which of these runs are still there. Where Slurm does not answer, its jobs count as there: nothing is started twice."""
+    jobs = [handle.name for handle in handles if handle is not None and handle.kind == "slurm"]
+    there = set(jobs)
+    if jobs and shutil.which("squeue"):
+        with suppress(SlurmError):
+            there = present_jobs(jobs)
+    return [
+        handle is not None and (handle.name in there if handle.kind == "slurm" else is_held(Path(handle.name)))
+        for handle in handles
+    ]

@@ -1,0 +1,144 @@
+"""Search for good settings of a stage: trials are whole runs, chosen by Optuna, in one study that any number of machines share.
+
+python -m sweeps.optuna_run                                    a small study of stage 1 on this machine, on data/clips
+python -m sweeps.optuna_run --trials 50 --parallel 2 stage=vqvae preset=tiny data=data/clips
+python -m sweeps.optuna_run --search 'train.lr=log(1e-4, 1e-2)' --search 'model.dim=choice(8, 16, 32)' stage=vqvae
+python -m sweeps.optuna_run --storage postgresql://me@db.example/sweeps --parallel 4 --nodes 2 stage=vqvae
+python -m sweeps.optuna_run --objective validation/psnr:max --objective quantizer.codes:min stage=vqvae preset=tiny
+python -m sweeps.optuna_run --dry-run --sampler grid stage=vqvae preset=tiny
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hpc.slurm_query import SlurmError
+from hpc.stage_settings import ConfigError, resolve_settings
+from hpc.team import stop_signals
+from hpc.worker import split_stage
+from sweeps.command import Command, make_command, say
+from sweeps.place import StorageError
+from sweeps.plan import StudyError
+from sweeps.samplers import PRUNERS, SAMPLERS
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+from sweeps.trial import TrialFailed
+from sweeps.workers import WorkersFailed
+
+STOPPED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    summary, examples = (__doc__ or "").strip().split("\n\n", 1)
+    top = argparse.ArgumentParser(
+        prog="python -m sweeps.optuna_run",
+        description=summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    study = top.add_argument_group("what is searched")
+    study.add_argument("--study", metavar="NAME", help="name of the study (default: follows from what is searched)")
+    study.add_argument(
+        "--search", action="append", default=[], metavar="SETTING=KIND(…)",
+        help="float(low, high), log(low, high), int(low, high[, step]) or choice(a, b, …); 'if SETTING=VALUE' may follow; may be "
+        "given again (default: codebook size, embedding dim and learning rates)",
+    )  # fmt: skip
+    study.add_argument("--space", type=Path, metavar="FILE", help="the same from a YAML file (docs/sweeps.md)")
+    study.add_argument(
+        "--objective", action="append", default=[], metavar="METRIC:min|max",
+        help="of a run; several make a Pareto front (default: validation/psnr:max for stage 1, else validation/loss:min)",
+    )  # fmt: skip
+    study.add_argument(
+        "settings", nargs="*", metavar="key=value", help="stage=NAME and the stage's settings that stay as they are"
+    )
+    _add_ways(top)
+    return top
+
+
+def _add_ways(top: argparse.ArgumentParser) -> None:
+    ways = top.add_argument_group("how")
+    ways.add_argument("--storage", metavar="URL", help="postgresql://user@host/database, journal:FILE, sqlite:///FILE, or @FILE of "
+                      "mode 0600 that holds one (default: OPTUNA_STORAGE, else a journal file beside the runs)")  # fmt: skip
+    ways.add_argument("--trials", type=int, metavar="N", help="of the study in all (default: 12; of a grid: all)")
+    ways.add_argument("--parallel", type=int, metavar="P", help="at once (default: 2 here, 4 on Slurm)")
+    ways.add_argument("--mode", choices=("job", "workers"), default="job", help="job: each trial by itself; workers: "
+                      "long-lived ones that each run many trials (default: job)")  # fmt: skip
+    ways.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="how trials are chosen (default: tpe)")
+    ways.add_argument(
+        "--cut-grid", action="store_true", help="of a grid with more points than --trials take so many, in random order"
+    )
+    ways.add_argument(
+        "--pruner", choices=PRUNERS, help="how bad ones are ended (default: asha; none for several objectives)"
+    )
+    ways.add_argument("--seed", type=int, help="of the choices (default: other ones each time)")
+    ways.add_argument("--retries", type=int, default=2, metavar="N",
+                      help="how often a trial whose process is gone goes on from its checkpoint (default: 2)")  # fmt: skip
+    ways.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder of all runs, seen by all nodes (default: runs)"
+    )
+    ways.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
+    where = top.add_argument_group("where")
+    where.add_argument("--cluster", choices=("auto", "slurm", "local"), default="auto", help="where (default: auto)")
+    where.add_argument("--nodes", type=int, default=1, help="of each trial (default: 1)")
+    where.add_argument("--ranks-per-node", type=int, default=1, help="Horovod ranks on each (default: 1)")
+    where.add_argument("--gpus-per-node", type=int, default=0, help="GPUs asked for on each node (default: 0)")
+    where.add_argument("--cpus-per-rank", type=int, default=1, help="cores for each rank (default: 1)")
+    where.add_argument("--partition", help="Slurm partition (default: the cluster's own)")
+    where.add_argument("--time", default="1:00:00", help="time limit of a job, as Slurm writes it (default: 1:00:00)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Search; 0 when the study has its trials, 1 with a sentence when something is wrong, 130 when it was stopped."""
+    options = parser().parse_intermixed_args(arguments)
+    try:
+        command = make_command(options, *split(options.settings))
+        for line in say(command):
+            print(line, flush=True)
+        if options.dry_run:
+            return 0
+        return _search(command)
+    except (ConfigError, StudyError, StorageError, SlurmError, TrialFailed, WorkersFailed, ValueError) as error:
+        print(f"optuna_run: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"optuna_run: {error}. What is whole is kept, and the same command goes on", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("optuna_run: stopped at once; the same command goes on", file=sys.stderr)
+        return STOPPED
+    return 1
+
+
+def validate(settings: list[str]) -> object:
+    """The stage's settings, checked; without any the default's."""
+    stage, rest = split(settings)
+    return resolve_settings(stage, rest) if stage is not None else {}
+
+
+def split(settings: list[str]) -> tuple[str | None, list[str]]:
+    """The stage's name, None without any settings, and its settings."""
+    if not settings:
+        return None, []
+    return split_stage(settings)
+
+
+def _search(command: Command) -> int:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(command.place)
+    sweep = open_sweep(storage, command.study, command.plan)
+    command.folder.mkdir(parents=True, exist_ok=True)
+    driver = command.make_driver(sweep)
+    with stop_signals(person=True) as signals:
+        finished = driver.run(signals.requested)
+    if not finished:
+        print(f"stopped; {command.after_stop}, and the same command goes on", flush=True)
+        return STOPPED
+    print(f"look at it: python -m sweeps.report {command.report_arguments}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Where studies are kept: a PostgreSQL database, a journal file, or an SQLite file; named without its password."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+VARIABLE = "OPTUNA_STORAGE"  # Optuna's own commands read it too
+_SHARED = re.compile(
+    r"nfs|cifs|smb|lustre|beegfs|gpfs|ceph|gluster|afs|9p|fuse\.(?:sshfs|s3fs)|orangefs|pvfs2|panfs|wekafs"
+)
+_POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
+
+
+class StorageError(ValueError):
+    """A storage that cannot be used; the text says where it is, why, and what to do. It never holds a password."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One storage.
+
+    Attributes:
+        kind: "postgresql", "journal" or "sqlite".
+        url: what Optuna opens; may hold a password, and is therefore not shown.
+        label: the same for people.
+        spec: what another process is given to find it: never with a password; "" when it has to look into its environment.
+    """
+
+    kind: str
+    url: str = field(repr=False)
+    label: str
+    spec: str
+
+    @property
+    def path(self) -> Path:
+        """The file, of a journal or SQLite."""
+        return Path(self.url)
+
+    @property
+    def network(self) -> str:
+        """The network file system that its file is on, "nfs4" for example; "" when it is on a disk, or no file."""
+        system = "" if self.kind == "postgresql" else file_system(self.path)
+        return system if _SHARED.match(system) else ""
+
+
+def find_place(
+    spec: str | None, default: Path, environ: Mapping[str, str] = os.environ, mounts: str | None = None
+) -> Place:
+    """What `--storage` or the environment names; else a journal file.
+
+    Args:
+        spec: "postgresql://user@host/database", "sqlite:///file.db", "journal:file.log", "@file" for a file that only its owner
+            can read and that holds one of these, a password included; or None.
+        default: the journal file where nothing is named.
+        environ: OPTUNA_STORAGE counts where `spec` is None, and may hold a password.
+        mounts: text of /proc/self/mounts; read when None.
+
+    Raises:
+        StorageError: another form, a password where all can see it, a file that others can read, SQLite on a network.
+    """
+    if spec is None and environ.get(VARIABLE):
+        return _place(environ[VARIABLE], "", secret=True, mounts=mounts)
+    if spec is None:
+        return _place(f"journal:{default}", f"journal:{default.resolve()}", secret=True, mounts=mounts)
+    if spec.startswith("@"):
+        path = Path(spec[1:]).expanduser()
+        return _place(_read_secret(path), f"@{path.resolve()}", secret=True, mounts=mounts)
+    return _place(spec, None, secret=False, mounts=mounts)
+
+
+def place_of(spec: str, environ: Mapping[str, str] = os.environ) -> Place:
+    """The storage that another process named by `Place.spec`.
+
+    Raises:
+        StorageError: see `find_place`; or it was named by the environment, which this process does not have.
+    """
+    if not spec and not environ.get(VARIABLE):
+        raise StorageError(f"the study's storage was named by {VARIABLE}, which is not set here")
+    return find_place(spec or None, Path(), environ)
+
+
+def _place(url: str, spec: str | None, *, secret: bool, mounts: str | None) -> Place:
+    if _POSTGRESQL.match(url):
+        return _database(url, spec, secret)
+    for prefix, kind in (("sqlite:///", "sqlite"), ("journal:", "journal")):
+        if url.startswith(prefix) and len(url) > len(prefix):
+            path = Path(url.removeprefix(prefix)).expanduser().resolve()
+            system = file_system(path, mounts)
+            if kind == "sqlite" and _SHARED.match(system):
+                raise StorageError(
+                    f"{path} is on a network file system ({system}), where SQLite loses data; use PostgreSQL "
+                    "(--storage postgresql://user@host/database), or a folder of this machine's own disk"
+                )
+            return Place(kind, str(path), f"{prefix}{path}", spec if spec is not None else f"{prefix}{path}")
+    shown = _without_password(url)
+    raise StorageError(
+        f"expected a storage like postgresql://user@host/database, journal:FILE, sqlite:///FILE or @FILE, but got {shown!r}"
+    )
+
+
+def _database(url: str, spec: str | None, secret: bool) -> Place:
+    try:
+        parts = urlsplit(url)
+        password, _ = parts.password, parts.port
+    except ValueError:
+        raise StorageError(
+            "the port of the database's URL is no number: postgresql://user@host:5432/database"
+        ) from None
+    if password is not None and not secret:
+        raise StorageError(
+            "a password on the command line is seen by everyone on this machine (ps): leave it out, and put it into ~/.pgpass "
+            f"(mode 0600) or PGPASSFILE, or the whole URL into {VARIABLE} or a file of mode 0600 (--storage @FILE)"
+        )
+    label = _without_password(url)
+    full = urlunsplit(parts._replace(scheme="postgresql+psycopg"))
+    return Place("postgresql", full, label, spec if spec is not None else label)
+
+
+def _without_password(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.partition("://")[0] + "://…"
+    if "@" not in parts.netloc:
+        return url
+    user = parts.netloc.rpartition("@")[0].partition(":")[0]
+    shown = SplitResult(parts.scheme, f"{user}@{parts.netloc.rpartition('@')[2]}", parts.path, "", "")
+    return urlunsplit(shown)
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"the storage's file {path} cannot be read: {error}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise StorageError(f"{path} can be read by others, and may hold a password: chmod 600 {path}")
+    if not text or "\n" in text:
+        raise StorageError(f"expected one line in {path}, such as postgresql://user:password@host/database")
+    return text
+
+
+def file_system(path: Path, mounts: str | None = None) -> str:
+    """Type of the file system that a path is or will be on, "nfs4" for example; "" when it is not known."""
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text()
+        except OSError:
+            return ""
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        words = line.split()
+        if len(words) < 3:
+            continue
+        where = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), words[1])
+        if path.is_relative_to(where) and len(where) >= best:
+            best, kind = len(where), words[2]
+    return kind

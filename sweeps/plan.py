@@ -1,0 +1,119 @@
+"""What a study is about. It is kept in the study, and a study goes on only with the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpc.stage_settings import resolve_settings
+from sweeps.objective import Objective, parse_objective
+from sweeps.space import Parameter, from_items, holds, setting
+
+_NAME = re.compile(r"[^\W_][^/\x00-\x1f\x7f]{0,99}")
+
+
+class StudyError(ValueError):
+    """A study that cannot be used as asked; the text says what was wrong, the rule, and the fix."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stage, settings that stay, space and objectives.
+
+    Attributes:
+        stage: name of the stage.
+        settings: its "key=value" settings that stay as they are.
+        space: what is searched, in this order.
+        objectives: one, or several for a Pareto front.
+    """
+
+    stage: str
+    settings: tuple[str, ...]
+    space: tuple[Parameter, ...]
+    objectives: tuple[Objective, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "stage": self.stage,
+            "settings": list(self.settings),
+            "space": [parameter.as_dict() for parameter in self.space],
+            "objectives": [str(objective) for objective in self.objectives],
+        }
+
+    @property
+    def name(self) -> str:
+        """A study's name that follows from it: the same search has the same study."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return f"{self.stage}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def resolved(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Every setting of a trial by dotted name; without parameters those of the plan.
+
+        Raises:
+            hpc.stage_settings.ConfigError: these parameters do not go together.
+        """
+        return resolve_settings(self.stage, self.overrides(params or {}))
+
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """A trial's "key=value" settings."""
+        return [*self.settings, *(setting(name, value) for name, value in params.items())]
+
+    def active(self, parameter: Parameter, params: Mapping[str, Any]) -> bool:
+        """Whether the parameter's condition holds after these were chosen."""
+        return holds(parameter, params, self.resolved(params) if parameter.when else {})
+
+
+def plan_from(record: Any) -> Plan:
+    """A plan from what a study keeps.
+
+    Raises:
+        StudyError: it is no such record.
+    """
+    try:
+        return Plan(
+            record["stage"], tuple(record["settings"]), tuple(from_items(record["space"])),
+            tuple(parse_objective(text) for text in record["objectives"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(f"the study was not made by sweeps.optuna_run, or by another version: {error}") from None
+
+
+def differences(there: Plan, mine: Plan) -> list[str]:
+    """How two plans differ, a line each."""
+    lines = [f"stage: {there.stage}, not {mine.stage}"] if there.stage != mine.stage else []
+    lines += _lists("settings", there.settings, mine.settings)
+    lines += _lists("objectives", [str(o) for o in there.objectives], [str(o) for o in mine.objectives])
+    old = {parameter.name: _said(parameter) for parameter in there.space}
+    new = {parameter.name: _said(parameter) for parameter in mine.space}
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            lines.append(f"{name}: {old.get(name, 'not searched')}, not {new.get(name, 'left out')}")
+    return lines
+
+
+def _lists(title: str, old: Sequence[str], new: Sequence[str]) -> list[str]:
+    return [] if list(old) == list(new) else [f"{title}: {' '.join(old) or 'none'}, not {' '.join(new) or 'none'}"]
+
+
+def _said(parameter: Parameter) -> str:
+    kept = {name: value for name, value in parameter.as_dict().items() if name != "name"}
+    return ", ".join(f"{name} {value}" for name, value in kept.items())
+
+
+def check_name(name: str) -> str:
+    """A study's name, which is a folder's too.
+
+    Raises:
+        StudyError: it cannot be one.
+    """
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise StudyError(
+            f"expected a study's name that begins with a letter or digit, without / and control characters, of at most 100 "
+            f"characters, but got {name!r}"
+        )
+    return name

@@ -1,0 +1,135 @@
+"""Show a study: one page with everything, or a table in the terminal.
+
+python -m sweeps.report vqvae-1a2b3c4d                          writes runs/vqvae-1a2b3c4d/report.html
+python -m sweeps.report vqvae-1a2b3c4d --out study.html
+python -m sweeps.report vqvae-1a2b3c4d --table                  the trials, in the terminal
+python -m sweeps.report planes --storage postgresql://me@db.example/sweeps
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from sweeps.command import JOURNAL
+from sweeps.place import Place, StorageError, find_place
+from sweeps.plan import StudyError, check_name
+from sweeps.storage import open_storage
+from sweeps.study import ASIDE, REASON, Sweep, open_sweep
+from sweeps.table import format_table, rows_of, summary
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    first, examples = (__doc__ or "").strip().split("\n\n", 1)
+    top = argparse.ArgumentParser(
+        prog="python -m sweeps.report", description=first, epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("study", metavar="STUDY", help="its name")
+    top.add_argument("--storage", metavar="URL", help="where it is (default: OPTUNA_STORAGE, else beside the runs)")
+    top.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    top.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the study's folder)")
+    top.add_argument("--table", action="store_true", help="print the trials instead")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Show it; 0, or 1 with a sentence."""
+    options = parser().parse_args(arguments)
+    try:
+        sweep = _open(options)
+        if options.table:
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+            print("\n".join([*format_table(rows_of(sweep), width), summary(sweep)]))
+            return 0
+        out: Path = options.out or options.runs / options.study / "report.html"
+        write_page(sweep, out)
+    except (StudyError, StorageError, ValueError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"report: the page cannot be written: {error}", file=sys.stderr)
+        return 1
+    print(out)
+    return 0
+
+
+def _open(options: argparse.Namespace) -> Sweep:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = options.runs.resolve() / check_name(options.study) / JOURNAL
+    place = find_place(options.storage, journal)
+    if place.kind != "postgresql" and not place.path.exists():
+        raise StudyError(f"there is no study {options.study!r} in {place.label}; is it in another --storage or --runs?")
+    return open_sweep(open_storage(place), options.study, None)
+
+
+def write_page(sweep: Sweep, out: Path) -> None:
+    """One file with everything in it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import jinja2
+
+    from sweeps.charts import draw_charts
+
+    template = Path(__file__).with_name("report_page.html").read_text()
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
+    text = page.render(
+        name=sweep.name, summary=summary(sweep), plan=sweep.plan, rows=rows_of(sweep), best=_best(sweep),
+        failed=_failed(sweep), charts=draw_charts(sweep), dashboard=dashboard_command(sweep.storage.place),
+    )  # fmt: skip
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text)
+        os.replace(unfinished, out)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _best(sweep: Sweep) -> list[dict[str, Any]]:
+    """The best trial, or those of the Pareto front."""
+    if not any(trial.state.name == "COMPLETE" for trial in sweep.trials()):
+        return []
+    one = len(sweep.plan.objectives) == 1
+    return [
+        {
+            "number": trial.number,
+            "values": [f"{value:.6g}" for value in trial.values],
+            "command": run_command(sweep, trial.params),
+        }
+        for trial in ([sweep.study.best_trial] if one else sweep.study.best_trials)
+    ]
+
+
+def run_command(sweep: Sweep, params: dict[str, Any]) -> str:
+    """The command that trains with these parameters."""
+    return shlex.join(["python", "-m", "hpc.submit", f"stage={sweep.plan.stage}", *sweep.plan.overrides(params)])
+
+
+def dashboard_command(place: Place) -> str:
+    """The command that opens the same storage in optuna-dashboard."""
+    return shlex.join(["optuna-dashboard", str(place.path) if place.kind == "journal" else place.label])
+
+
+def _failed(sweep: Sweep) -> list[tuple[int, str]]:
+    """Trials that failed or were set aside, with their reasons."""
+    return [
+        (trial.number, trial.user_attrs.get(REASON) or trial.user_attrs.get(ASIDE) or "")
+        for trial in sweep.study.get_trials(deepcopy=False)
+        if trial.state.name == "FAIL"
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

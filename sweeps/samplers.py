@@ -1,0 +1,96 @@
+"""Optuna's samplers and pruners by the names of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from sweeps.plan import Plan
+from sweeps.space import Parameter, SpaceError, Value, grid_size
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.trial import Trial
+
+SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
+PRUNERS = ("asha", "hyperband", "median", "none")
+_REDUCTION = (
+    3  # asha: one trial in three goes on at each rung (Li et al. 2018 use 4, with more rungs than short runs have)
+)
+
+
+def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
+    """A sampler that knows nothing but the study: every process makes its own.
+
+    Args:
+        name: one of `SAMPLERS`.
+        plan: of the study.
+        seed: of its draws; another one for each trial, or two processes draw the same. Of a grid its order, which is the study's.
+    """
+    from optuna import samplers
+
+    if name == "grid":
+        return samplers.GridSampler({p.name: list(p.grid()) for p in plan.space}, seed=seed)
+    if name == "random":
+        return samplers.RandomSampler(seed=seed)
+    if name == "gp":
+        return samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+    if name == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    conditional = any(parameter.when for parameter in plan.space)
+    return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
+
+
+def make_pruner(name: str, steps: int, every: int) -> BasePruner:
+    """A pruner over optimizer steps.
+
+    Args:
+        name: one of `PRUNERS`.
+        steps: of a whole run.
+        every: steps between two reports of the objective.
+    """
+    from optuna import pruners
+
+    if name == "asha":
+        return pruners.SuccessiveHalvingPruner(min_resource=max(1, every), reduction_factor=_REDUCTION)
+    if name == "hyperband":
+        return pruners.HyperbandPruner(
+            min_resource=max(1, every), max_resource=max(steps, every, 1), reduction_factor=_REDUCTION
+        )
+    if name == "median":
+        return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=every)
+    return pruners.NopPruner()
+
+
+def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = False) -> int:
+    """Number of trials of a grid: of all its points; with `cut` at most `trials`.
+
+    Raises:
+        SpaceError: it is larger than the number of trials (says how large), or has conditions.
+    """
+    if conditional := [parameter.name for parameter in space if parameter.when]:
+        raise SpaceError(
+            f"a grid has no conditions, but {conditional[0]} has one; use another sampler, or settle what it waits for"
+        )
+    size = grid_size(space)
+    if cut and trials is not None:
+        return min(size, trials)
+    if trials is None or size > trials:
+        each = " x ".join(f"{len(parameter.grid())} {parameter.name}" for parameter in space)
+        limit = f"--trials is {trials}" if trials is not None else "--trials is not given"
+        raise SpaceError(
+            f"the grid has {size:,} points ({each}), and {limit}: ask for --trials {size}, search fewer values "
+            "(--search 'train.lr=log(1e-4, 1e-2, 3)' has 3), or take a part of it with --cut-grid"
+        )
+    return size
+
+
+def suggest(trial: Trial, parameter: Parameter) -> Value:
+    """Choose a value."""
+    name, low, high = parameter.name, parameter.low, parameter.high
+    if parameter.kind == "choice":
+        return cast(Value, trial.suggest_categorical(name, parameter.choices))
+    if parameter.kind == "int":
+        return trial.suggest_int(name, int(low), int(high) - int(high - low) % parameter.step, step=parameter.step)
+    return trial.suggest_float(name, low, high, log=parameter.kind == "log")

@@ -1,0 +1,214 @@
+"""Open a storage: patient with a database that is away, and with a lock for what only one process may do at a time."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from sweeps.journal import check_journal, file_lock, journal_backend
+from sweeps.place import Place, StorageError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from sqlalchemy.engine import Engine
+
+T = TypeVar("T")
+PATIENCE_S = 600.0  # for a database that is restarted or out of reach
+_LONGEST_PAUSE_S = 5.0
+_CONNECT_S = 10
+
+
+@dataclass(frozen=True)
+class Storage:
+    """An open storage.
+
+    Attributes:
+        place: where it is.
+        optuna: what Optuna's studies take.
+        lock: a lock by name, over all processes of all hosts that use this storage; it ends with its process.
+    """
+
+    place: Place
+    optuna: BaseStorage
+    lock: Callable[[str], AbstractContextManager[None]]
+
+
+def open_storage(place: Place, patience_s: float = PATIENCE_S, first_s: float = 0.0) -> Storage:
+    """Open it; tables and files are made when missing.
+
+    Args:
+        place: where.
+        patience_s: how long each later call waits for a database that is away.
+        first_s: how long this call does.
+
+    Raises:
+        StorageError: it cannot be opened; names the host or file, never the password.
+    """
+    try:
+        if place.kind != "postgresql":
+            place.path.parent.mkdir(parents=True, exist_ok=True)
+        return _open_journal(place) if place.kind == "journal" else _open_tables(place, patience_s, first_s)
+    except ImportError:
+        raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
+    except OSError as error:
+        raise StorageError(f"the study's file {place.path} cannot be used: {error.strerror}") from None
+
+
+def _open_journal(place: Place) -> Storage:
+    from optuna.storages.journal import JournalStorage
+
+    try:
+        check_journal(str(place.path))
+        storage = JournalStorage(journal_backend(str(place.path)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{place.path} is no journal of studies, or is damaged: {error}") from None
+    return Storage(place, storage, functools.partial(_lock_beside, place))
+
+
+def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
+    from optuna.storages import BaseStorage, RDBStorage, get_storage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    database = place.kind == "postgresql"
+    url = place.url if database else f"sqlite:///{place.url}"
+    arguments = {"connect_timeout": _CONNECT_S} if database else {"timeout": 60}
+
+    def open_once() -> RDBStorage:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": arguments})
+
+    try:
+        # Of two processes that make the tables at once one fails; it finds them made when it tries again.
+        with _open_lock(place):
+            tables = patiently(_again_when_made(open_once), place, first_s)
+    except SQLAlchemyError as error:
+        raise away(place, error) from None
+    storage = get_storage(tables)
+    for name in BaseStorage.__abstractmethods__:
+        setattr(storage, name, _patient(getattr(storage, name), place, patience_s))
+    lock = (
+        functools.partial(_lock_in, tables.engine, place, patience_s)
+        if database
+        else functools.partial(_lock_beside, place)
+    )
+    return Storage(place, storage, lock)
+
+
+def _again_when_made(make: Callable[[], T]) -> Callable[[], T]:
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    def twice() -> T:
+        try:
+            return make()
+        except (IntegrityError, ProgrammingError):
+            return make()
+
+    return twice
+
+
+@contextmanager
+def _open_lock(place: Place) -> Iterator[None]:
+    if place.kind == "postgresql":
+        yield
+    else:
+        with file_lock(f"{place.path}.lock"):
+            yield
+
+
+# --- a database that is away ------------------------------------------------------------------------------------------
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database does not answer now, and may later."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, (OperationalError, InterfaceError))
+
+
+def patiently(call: Callable[[], T], place: Place, patience_s: float) -> T:
+    """Call until the database answers.
+
+    Raises:
+        StorageError: it did not for `patience_s` seconds; names the host.
+    """
+    begun, pause, said = time.monotonic(), 0.1, False
+    while True:
+        try:
+            found = call()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            if time.monotonic() - begun + pause > patience_s:
+                raise away(place, error) from None
+            if not said and time.monotonic() - begun > 1:
+                print(f"{away(place, error)}; waiting for it, up to {patience_s / 60:.0f} minutes", flush=True)
+                said = True
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            continue
+        if said:
+            print(f"{place.label} answers again", flush=True)
+        return found
+
+
+def away(place: Place, error: BaseException) -> StorageError:
+    """The sentence for it."""
+    cause = error.__cause__ or error
+    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+    why = lines[0] if lines else type(cause).__name__
+    password = urlsplit(place.url).password if place.kind == "postgresql" else None
+    why = why.replace(password, "…") if password else why
+    return StorageError(f"the study's storage {place.label} cannot be reached: {why}")
+
+
+def _patient(method: Callable[..., Any], place: Place, patience_s: float) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return patiently(lambda: method(*args, **kwargs), place, patience_s)
+
+    return call
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+def _lock_beside(place: Place, name: str) -> AbstractContextManager[None]:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return file_lock(f"{place.path}.{digest}.lock")
+
+
+@contextmanager
+def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iterator[None]:
+    """PostgreSQL's advisory lock: of a transaction, so that it ends with its connection."""
+    from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+    def take() -> Any:
+        connection = engine.connect()
+        try:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    connection = patiently(take, place, patience_s)
+    try:
+        yield
+    finally:
+        try:
+            connection.rollback()
+            connection.close()
+        except SQLAlchemyError:  # the database went away meanwhile, and the lock with it
+            connection.invalidate()

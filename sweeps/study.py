@@ -1,0 +1,236 @@
+"""One study, shared by any number of processes: which trials there are, which comes next, how each one ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpc.stage_settings import ConfigError
+from sweeps.objective import ObjectiveError, values_of
+from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
+from sweeps.samplers import make_sampler, suggest
+from sweeps.space import space_size
+from sweeps.storage import Storage
+from sweeps.trial_folder import Handle, Outcome, read_handle, write_handle
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+_PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
+_TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
+ENDED_UNASKED = "its process ended while it was chosen"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that has begun and is not finished.
+
+    Attributes:
+        number: in the study.
+        params: what was chosen, by name of the setting.
+        folder: of its run.
+    """
+
+    number: int
+    params: dict[str, Any]
+    folder: Path
+
+
+class Sweep:
+    """A study and its plan. All that changes it happens under one lock over all processes.
+
+    Args:
+        storage: where it is.
+        study: Optuna's.
+        plan: what it is about.
+    """
+
+    def __init__(self, storage: Storage, study: Study, plan: Plan) -> None:
+        self.storage, self.study, self.plan = storage, study, plan
+
+    @property
+    def name(self) -> str:
+        """Of the study."""
+        return self.study.study_name
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self.storage.lock(f"sweep {self.name}"):
+            yield
+
+    # --- what there is ------------------------------------------------------------------------------------------------
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial that counts, in order: not those that were set aside."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if ASIDE not in trial.user_attrs]
+
+    def running(self) -> list[Running]:
+        """Trials that have begun."""
+        return [
+            Running(trial.number, dict(trial.params), Path(trial.user_attrs[FOLDER]))
+            for trial in self.trials()
+            if trial.state.name == "RUNNING" and FOLDER in trial.user_attrs
+        ]
+
+    # --- the next one -------------------------------------------------------------------------------------------------
+
+    def claim(self, folder: Path, handle: Handle, *, sampler: str, trials: int, seed: int | None) -> Running | None:
+        """A new trial with parameters that no other has; None when there are enough, or no others.
+
+        Args:
+            folder: of the study's runs.
+            handle: who runs it, until that is known better.
+            sampler: name.
+            trials: how many the study shall have in all.
+            seed: of the draws; None for other ones each time.
+
+        Raises:
+            sweeps.place.StorageError: the storage was away for longer than it is waited for.
+        """
+        with self._alone():
+            self._set_aside_unasked()
+            if self.is_full(trials):
+                return None
+            before = self.study.get_trials(deepcopy=False)
+            for draw in range(_TRIES):
+                asked = self._ask(sampler if draw < 3 or sampler == "grid" else "random", seed, len(before) + draw)
+                why = self._unfit(asked)
+                if why is None:
+                    place = folder / f"trial-{asked.number:04d}"
+                    write_handle(place, handle)
+                    asked.set_user_attr(FOLDER, str(place))
+                    return Running(asked.number, dict(asked.params), place)
+                self._set_aside(asked.number, why)
+        return None
+
+    def _ask(self, sampler: str, seed: int | None, number: int) -> Trial:
+        drawn = int.from_bytes(os.urandom(4), "big") if seed is None else (seed * 1_000_003 + number) % 2**32
+        drawn = (seed or 0) if sampler == "grid" else drawn
+        self.study.sampler = make_sampler(sampler, self.plan, drawn)
+        trial = self.study.ask()
+        chosen: dict[str, Any] = {}
+        for parameter in self.plan.space:
+            if self.plan.active(parameter, chosen):
+                chosen[parameter.name] = suggest(trial, parameter)
+        return trial
+
+    def _unfit(self, asked: Trial) -> str | None:
+        params = asked.params
+        for other in self.trials():
+            if other.number != asked.number and other.params == params:
+                return f"the same parameters as trial {other.number}"
+        try:
+            self.plan.resolved(params)
+        except ConfigError as error:
+            return f"these parameters do not go together: {error}"
+        return None
+
+    def _set_aside_unasked(self) -> None:
+        """Trials whose process died while it chose: we hold the lock, so nobody chooses now."""
+        for trial in self.trials():
+            if trial.state.name == "RUNNING" and FOLDER not in trial.user_attrs:
+                self._set_aside(trial.number, ENDED_UNASKED)
+
+    def _set_aside(self, number: int, why: str) -> None:
+        self._note(number, ASIDE, why)
+        self._tell(number, "FAIL")
+
+    def is_full(self, trials: int) -> bool:
+        """Whether so many trials have begun, or there are no other parameters."""
+        begun = [trial for trial in self.study.get_trials(deepcopy=False) if self._counts(trial)]
+        size = space_size(self.plan.space)
+        return len(begun) >= trials or (
+            size is not None and len({json.dumps(trial.params, sort_keys=True) for trial in begun}) >= size
+        )
+
+    @staticmethod
+    def _counts(trial: FrozenTrial) -> bool:
+        return ASIDE not in trial.user_attrs and trial.state.name != "WAITING"
+
+    def take_over(self, trial: Running, before: Handle | None, after: Handle) -> bool:
+        """Become the one who runs it; False when another was quicker, or it is finished meanwhile."""
+        with self._alone():
+            if self._state(trial.number) != "RUNNING" or read_handle(trial.folder) != before:
+                return False
+            write_handle(trial.folder, after)
+            return True
+
+    # --- how it ended -------------------------------------------------------------------------------------------------
+
+    def settle(self, trial: Running, outcome: Outcome) -> str:
+        """Tell the study how a trial ended; whoever does it first.
+
+        Returns:
+            The state in lower case: "complete", "pruned" or "fail".
+        """
+        with self._alone():
+            state = self._state(trial.number)
+            if state != "RUNNING":
+                return state.lower()
+            if outcome.state == "complete":
+                return self._complete(trial, outcome)
+            self._note(trial.number, REASON, outcome.reason)
+            return self._tell(trial.number, "PRUNED" if outcome.state == "pruned" else "FAIL")
+
+    def _complete(self, trial: Running, outcome: Outcome) -> str:
+        try:
+            values = values_of(self.plan.objectives, outcome.metrics, self.plan.resolved(trial.params))
+        except ObjectiveError as error:
+            self._note(trial.number, REASON, str(error))
+            return self._tell(trial.number, "FAIL")
+        finite = {name: value for name, value in outcome.metrics.items() if value == value}  # noqa: PLR0124 - JSON has no NaN
+        self._note(trial.number, "metrics", json.dumps(finite))
+        return self._tell(trial.number, "COMPLETE", values)
+
+    def _state(self, number: int) -> str:
+        found = [trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number]
+        return found[0].state.name if found else "MISSING"
+
+    def _note(self, number: int, key: str, value: str) -> None:
+        storage = self.storage.optuna
+        trial_id = storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(self.name), number)
+        # PostgreSQL's texts take no NUL.
+        storage.set_trial_user_attr(trial_id, key, value.replace("\0", "\\0")[:2000])
+
+    def _tell(self, number: int, state: str, values: list[float] | None = None) -> str:
+        from optuna.trial import TrialState
+
+        # Without the sampler's word to it: it has none that it would not find in the study (the grid would stop the study).
+        self.study.sampler = make_sampler("random", self.plan, 0)
+        self.study.tell(number, values, state=TrialState[state], skip_if_finished=True)
+        return state.lower()
+
+
+def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
+    """A study; made when there is none of that name and there is a plan.
+
+    Raises:
+        StudyError: there is none; or it is about something else (shows the difference), or was made by another program.
+    """
+    import optuna
+
+    check_name(name)
+    with storage.lock(f"sweep {name}"):
+        try:
+            study = optuna.load_study(study_name=name, storage=storage.optuna)
+        except KeyError:
+            if plan is None:
+                known = ", ".join(sorted(optuna.get_all_study_names(storage.optuna))) or "none"
+                raise StudyError(f"there is no study {name!r} in {storage.place.label}; there are: {known}") from None
+            directions = [objective.direction for objective in plan.objectives]
+            study = optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
+            study.set_user_attr(_PLAN, plan.as_dict())
+        there = plan_from(study.user_attrs.get(_PLAN))
+    if plan is not None and (lines := differences(there, plan)):
+        raise StudyError(
+            f"the study {name!r} is about something else:\n  "
+            + "\n  ".join(lines)
+            + "\ngo on with what it has, or choose another name with --study"
+        )
+    return Sweep(storage, study, plan or there)

@@ -1,0 +1,189 @@
+"""Mode "workers": keep so many workers at work until the study has its trials."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from hpc.job import JobSpec
+from hpc.team import team_command
+from hpc.team_job import submit_team
+from hpc.world import read_world
+from sweeps.launch import ask_to_end, present, start_process
+from sweeps.options import Options
+from sweeps.reaper import find_lost, settle_ended
+from sweeps.study import Running, Sweep
+from sweeps.table import Table
+from sweeps.trial_folder import Handle, hold, read_handle, write_handle
+from sweeps.worker import work
+from sweeps.worker_folder import Worker, wait_for_worker, write_worker
+
+_LOCK, _LOG = "process.lock", "output.log"
+_POLL_S = 0.5
+_MOST_STARTS = 5  # of one worker, while no trial ends
+
+
+class Places(Protocol):
+    """Where workers run."""
+
+    def start(self, folder: Path, worker: Worker) -> bool:
+        """Start one unless it is there; whether it was started."""
+        ...
+
+    def stop(self, folder: Path) -> None:
+        """Ask it to end after a checkpoint, when the driver is stopped."""
+        ...
+
+
+@dataclass
+class LocalWorkers:
+    """Processes of this machine.
+
+    Attributes:
+        ranks: of each.
+        threads: for each rank.
+    """
+
+    ranks: int = 1
+    threads: int = 1
+    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, folder: Path, worker: Worker) -> bool:
+        """One that lives holds its lock."""
+        self._children = [child for child in self._children if child.poll() is None]
+        held = hold(folder / _LOCK)
+        if held is None:
+            return False
+        try:
+            write_worker(folder, replace(worker, handle=Handle("process", str(folder / _LOCK))))
+            command = team_command(self.ranks, "sweeps.worker", str(folder))
+            self._children.append(start_process(command, folder / _LOG, held, self.threads))
+        finally:
+            os.close(held)
+        return True
+
+    def stop(self, folder: Path) -> None:
+        """By a signal."""
+        ask_to_end(folder, folder / _LOCK)
+
+
+@dataclass
+class SlurmWorkers:
+    """Jobs of Slurm.
+
+    Attributes:
+        spec: nodes, ranks, partition and time of each.
+    """
+
+    spec: JobSpec
+
+    def start(self, folder: Path, worker: Worker) -> bool:
+        """One that lives is in the queue.
+
+        Raises:
+            hpc.slurm_query.SlurmError: Slurm refused it, or does not answer.
+        """
+        if present([read_handle(folder)])[0]:
+            return False
+        write_worker(folder, replace(worker, handle=Handle("slurm", "")))
+        write_handle(folder, Handle("slurm", submit_team(replace(self.spec, run_dir=folder), work, folder)))
+        return True
+
+    def stop(self, folder: Path) -> None:
+        """They go on."""
+        del folder
+
+
+class WorkersFailed(RuntimeError):  # noqa: N818 - the name says what happened
+    """Workers end again and again, and no trial does."""
+
+
+class WorkerHere:
+    """This process, inside a job of Slurm's, is the worker; with several ranks, each of them.
+
+    Args:
+        sweep: the study.
+        folder: of its runs.
+        options: how trials are chosen.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
+        job = os.environ["SLURM_JOB_ID"]
+        self._folder = folder / "workers" / f"job-{job}"
+        self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until there is nothing more to do in this job."""
+        del should_stop  # `work` has signals of its own
+        if read_world().rank == 0:
+            write_worker(self._folder, self._worker)
+        wait_for_worker(self._folder)
+        return work(self._folder) == 0
+
+
+class Supervisor:
+    """Keeps workers at work, and tells the study of trials whose worker died after they ended.
+
+    Args:
+        sweep: the study.
+        folder: of its runs.
+        places: where workers run.
+        options: how many, and how trials are chosen.
+        look_s: between two looks for workers that are gone.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, places: Places, options: Options, look_s: float = 1.0) -> None:
+        self._sweep, self._folder, self._places, self._options, self._look_s = sweep, folder, places, options, look_s
+        self._table = Table(sweep)
+        self._looked = -1e9
+        self._starts, self._ended = 0, -1
+
+    def run(self, should_stop: Callable[[], bool]) -> bool:
+        """Until the study has its trials and none of them runs; False when it was asked to stop.
+
+        Raises:
+            WorkersFailed: workers end again and again, and no trial does.
+            hpc.slurm_query.SlurmError: Slurm takes no job of ours.
+        """
+        while not should_stop():
+            running = settle_ended(self._sweep, self._sweep.running())
+            if not running and self._enough():
+                self._table.show(last=True)
+                return True
+            if time.monotonic() - self._looked >= self._look_s:
+                self._looked = time.monotonic()
+                self._keep(running)
+            self._table.show()
+            time.sleep(_POLL_S)
+        for slot in range(self._options.parallel):
+            self._places.stop(self._slot(slot))
+        self._table.show(last=True)
+        return False
+
+    def _slot(self, number: int) -> Path:
+        return self._folder / "workers" / str(number)
+
+    def _enough(self) -> bool:
+        return self._sweep.is_full(self._options.trials)
+
+    def _keep(self, running: list[Running]) -> None:
+        if self._enough() and not find_lost(running):
+            return  # those that run the last trials suffice
+        worker = Worker(self._sweep.name, str(self._folder), self._options, Handle("process", ""))
+        for slot in range(self._options.parallel):
+            if self._places.start(self._slot(slot), worker):
+                self._count_start()
+
+    def _count_start(self) -> None:
+        ended = sum(trial.state.is_finished() for trial in self._sweep.trials())
+        self._starts = self._starts + 1 if ended == self._ended else 1
+        self._ended = ended
+        if self._starts > _MOST_STARTS * self._options.parallel:
+            raise WorkersFailed(
+                f"workers ended {self._starts - 1} times while no trial did; their output is in {self._folder / 'workers'}"
+            )

@@ -1,0 +1,105 @@
+"""`python -m sweeps.optuna_run`: what it checks and says before anything is started."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sweeps import optuna_run
+from tests.media.moving import moving_discs
+
+TINY = ["--search", "lr=log(1e-3, 1e-1)", "stage=selftest", "steps=3"]
+
+
+def run(*arguments: str, runs: Path) -> int:
+    return optuna_run.main(["--cluster", "local", "--runs", str(runs), *arguments])
+
+
+def test_without_arguments_it_names_the_commands_that_make_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert optuna_run.main([]) == 1
+    said = capsys.readouterr().err
+    assert "there is nothing to train on in data=data/clips" in said
+    assert "python -m v2a.synthetic flyby" in said
+    assert "python -m v2a.prepare videos=data/flyby out=data/clips preset=tiny" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    moving_discs(tmp_path / "data" / "clips")
+    assert optuna_run.main(["--dry-run", "--cluster", "local"]) == 0
+    said = capsys.readouterr().out
+    assert "12 trials of stage vqvae, 2 at once, as local processes" in said
+    assert "preset=tiny" in said
+    assert "search: quantizer.codes=choice(64, 128, 256, 512)" in said
+    assert "objective: validation/psnr:maximize; sampler tpe, pruner asha" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--search", "lrr=log(1e-3, 1e-1)", "stage=selftest"], "did you mean lr"),
+        (["--search", "lr=log(1e-3, 2)", "stage=selftest"], "lr cannot be searched at 2.0"),
+        (["--sampler", "grid", "--trials", "10", "stage=selftest"], "the grid has 15 points"),
+        (["--sampler", "grid", "stage=selftest"], "--trials is not given: ask for --trials 15"),
+        (["--trials", "0", *TINY], "expected --trials of at least 1"),
+        (["--parallel", "0", *TINY], "expected --parallel of at least 1"),
+        (["--retries", "-1", *TINY], "expected --retries of at least 0, but got -1"),
+        (["--study", "a/b", *TINY], "expected a study's name"),
+        (["--objective", "loss", *TINY], "expected an objective like"),
+        (
+            ["--objective", "loss:min", "--objective", "batch:min", "--pruner", "asha", *TINY],
+            "several objectives is not pruned",
+        ),
+        (
+            ["--objective", "loss:min", "--objective", "batch:min", "--sampler", "cmaes", *TINY],
+            "cmaes knows one objective",
+        ),
+        (["--storage", "postgresql://a:b@c/d", *TINY], "a password on the command line"),
+        (["--storage", "postgresql://a@127.0.0.1:1/d", *TINY], "postgresql://a@127.0.0.1:1/d cannot be reached"),
+        (["--nodes", "0", *TINY], "expected --nodes of at least 1"),
+        (["--time", "soon", *TINY], "expected a time like"),
+        (["--space", "missing.yaml", *TINY], "missing.yaml cannot be read"),
+        (["stage=prepare"], "stage=prepare does not train; sweeps are of stage=vqvae"),
+        (["stage=vqvea"], "did you mean vqvae"),
+        (["lr=0.1"], "expected exactly one stage=NAME"),
+        (["stage=audio"], "there is nothing to train on in data=data/clips"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_and_nothing_is_begun(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, runs=tmp_path / "runs") == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("optuna_run: ")
+    assert said in captured.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_space_comes_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "my space.yaml"
+    file.write_text(
+        "- {name: lr, kind: log, low: 1e-3, high: 0.1}\n- {name: batch, kind: choice, choices: [8, 16], when: seed=0}\n"
+    )
+    assert run("--dry-run", "--space", str(file), "stage=selftest", runs=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "search: lr=log(0.001, 0.1)" in said
+    assert "search: batch=choice(8, 16) if seed=0" in said
+
+
+def test_the_same_search_has_the_same_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = set()
+    for more in ([], ["--trials", "99"], ["--sampler", "random"], ["--search", "batch=choice(8, 16)"]):
+        assert run("--dry-run", *more, *TINY, runs=tmp_path) == 0
+        names.add(re.findall(r"study (\S+):", capsys.readouterr().out)[0])
+    assert len(names) == 2
+    assert all(name.startswith("selftest-") for name in names)

@@ -1,0 +1,66 @@
+"""Samplers against each other: curves of studies, and the whole command at its smallest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sweeps import compare
+from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
+from sweeps.place import find_place
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+from sweeps.trial_folder import Outcome
+from tests.contracts.studies import ME, PLAN
+
+
+def test_a_curve_is_the_best_so_far_and_the_steps_it_took(tmp_path: Path):
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "study.log", {})), "curve", PLAN)
+    outcomes = [
+        Outcome("failed", "x"),
+        *(Outcome("complete", metrics={"loss": loss}) for loss in (3.0, 5.0, 1.0)),
+        Outcome("pruned"),
+    ]
+    for outcome in outcomes:
+        trial = sweep.claim(tmp_path, ME, sampler="random", trials=9, seed=None)
+        assert trial is not None
+        if outcome.state == "pruned":
+            sweep.storage.optuna.set_trial_intermediate_value(sweep.study.get_trials()[trial.number]._trial_id, 40, 9.0)
+        sweep.settle(trial, outcome)
+    curve = curve_of(sweep, steps=100)
+    assert curve == Curve([3.0, 3.0, 1.0, 1.0], [100, 200, 300, 340])
+    assert trials_to_reach(curve, 3.0, larger=False) == 1
+    assert trials_to_reach(curve, 2.0, larger=False) == 3
+    assert trials_to_reach(curve, 0.5, larger=False) is None
+    assert trials_to_reach(curve, 4.0, larger=True) is None
+    assert draw_curves({"random": [curve, curve], "tpe": [curve]}, "loss").lstrip().startswith("<?xml")
+
+
+def test_a_study_without_a_complete_trial_has_no_curve(tmp_path: Path):
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "study.log", {})), "empty", PLAN)
+    with pytest.raises(ValueError, match="no trial of empty is complete"):
+        curve_of(sweep, steps=100)
+
+
+def test_a_comparison_runs_and_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    arguments = [
+        "--samplers", "random,grid", "--seeds", "1", "--trials", "2", "--parallel", "1", "--mode", "workers", "--cluster", "local",
+        "--runs", str(tmp_path), "--search", "batch=choice(8, 16, 24)", "stage=selftest", "steps=1",
+    ]  # fmt: skip
+    assert compare.main([*arguments, "--dry-run"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert compare.main(arguments) == 0
+    (found,) = tmp_path.glob("*-compare/compare.json")
+    content = json.loads(found.read_text())
+    assert {name: [len(curve["best"]) for curve in curves] for name, curves in content["samplers"].items()} == {
+        "random": [2],
+        "grid": [2],
+    }
+    assert (found.parent / "compare.svg").exists()
+    said = capfd.readouterr().out
+    assert "loss:minimize after 2 trials, median of 1 seeds" in said
+    assert "random's median best after" in said
+    assert compare.main(["--samplers", "random,best", "stage=selftest"]) == 1
+    assert "there is no sampler 'best'; there are: tpe, gp" in capfd.readouterr().err

@@ -1,0 +1,125 @@
+"""Where studies are kept: forms, secrets, network file systems; and the journal's last line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sweeps.journal import append_whole, whole_size
+from sweeps.place import StorageError, file_system, find_place, place_of
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+from tests.contracts.studies import PLAN
+
+MOUNTS = "/dev/sda1 / ext4 rw 0 0\nserver:/home /home nfs4 rw 0 0\ntmpfs /home/me/fast\\040disk tmpfs rw 0 0\n"
+
+
+def test_without_a_word_it_is_a_journal_beside_the_runs(tmp_path: Path):
+    place = find_place(None, tmp_path / "study.log", {})
+    assert (place.kind, place.path) == ("journal", tmp_path / "study.log")
+    assert place_of(place.spec, {}) == place
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(tmp_path: Path):
+    with pytest.raises(StorageError, match=r"PGPASSFILE.*OPTUNA_STORAGE.*@FILE") as error:
+        find_place("postgresql://me:s3cret@db.example/sweeps", tmp_path, {})
+    assert "s3cret" not in str(error.value)
+
+
+def test_the_environment_may_hold_one_and_other_processes_are_sent_there(tmp_path: Path):
+    environ = {"OPTUNA_STORAGE": "postgresql://me:s3cret@db.example:5433/sweeps?sslmode=require"}
+    place = find_place(None, tmp_path, environ)
+    assert place.url == "postgresql+psycopg://me:s3cret@db.example:5433/sweeps?sslmode=require"
+    assert place.label == "postgresql://me@db.example:5433/sweeps"
+    assert place.spec == ""
+    assert "s3cret" not in repr(place)
+    assert place_of("", environ) == place
+    with pytest.raises(StorageError, match="OPTUNA_STORAGE, which is not set here"):
+        place_of("", {})
+
+
+def test_a_file_with_a_url_must_be_its_owners_alone(tmp_path: Path):
+    secret = tmp_path / "it's mine"
+    secret.write_text("postgresql://me:s3cret@db.example/sweeps\n")
+    secret.chmod(0o640)
+    with pytest.raises(StorageError, match="chmod 600"):
+        find_place(f"@{secret}", tmp_path, {})
+    secret.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    place = find_place(f"@{secret}", tmp_path, {})
+    assert place.spec == f"@{secret}"
+    assert place_of(place.spec, {}) == place
+    secret.write_text("")
+    with pytest.raises(StorageError, match="expected one line"):
+        find_place(f"@{secret}", tmp_path, {})
+    with pytest.raises(StorageError, match="cannot be read"):
+        find_place(f"@{tmp_path}/nothing", tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    "spec", ["mysql://me:s3cret@host/db", "study.log", "", "sqlite:///", "postgresql://me@host:port/x", "redis://h"]
+)
+def test_other_storages_are_refused(spec: str, tmp_path: Path):
+    with pytest.raises(StorageError, match=r"expected a storage like|port of the database") as error:
+        find_place(spec, tmp_path, {})
+    assert "s3cret" not in str(error.value)
+
+
+def test_sqlite_on_a_network_file_system_is_refused():
+    with pytest.raises(StorageError, match=r"network file system \(nfs4\)"):
+        find_place("sqlite:////home/me/studies.db", Path(), {}, mounts=MOUNTS)
+    assert find_place("sqlite:////var/studies.db", Path(), {}, mounts=MOUNTS).kind == "sqlite"
+    assert find_place("sqlite:////home/me/fast disk/studies.db", Path(), {}, mounts=MOUNTS).kind == "sqlite"
+    assert file_system(Path("/home/me/fast disk/x"), MOUNTS) == "tmpfs"
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for spec in (f"journal:{tmp_path}/file/study.log", f"sqlite:///{tmp_path}/file/study.db"):
+        with pytest.raises(StorageError, match="cannot be used: "):
+            open_storage(find_place(spec, tmp_path, {}))
+
+
+@pytest.mark.parametrize("content", [b"no journal\n", b"\x00\xff\n", b"[1, 2]\n"])
+def test_a_file_that_is_no_journal_is_refused(content: bytes, tmp_path: Path):
+    path = tmp_path / "study.log"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="no journal of studies"):
+        open_storage(find_place(None, path, {}))
+    assert path.read_bytes() == content
+
+
+def test_a_line_that_was_cut_off_is_not_written_behind(tmp_path: Path):
+    path = tmp_path / "study.log"
+    open_sweep(open_storage(find_place(None, path, {})), "one", PLAN)
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:20])  # a process that was killed in the middle of a write
+    open_sweep(open_storage(find_place(None, path, {})), "two", PLAN)
+    assert path.read_bytes().startswith(whole)
+    assert open_sweep(open_storage(find_place(None, path, {})), "one", None).plan.as_dict() == PLAN.as_dict()
+    assert open_sweep(open_storage(find_place(None, path, {})), "two", None).plan.as_dict() == PLAN.as_dict()
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "study.log"
+    path.write_bytes(b"one\n")
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device: the study could not be written"):
+        append_whole(str(path), b"two\n")
+    assert path.read_bytes() == b"one\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "size"), [(b"", 0), (b"x", 0), (b"a\n", 2), (b"a\nb", 2), (b"a\n" + b"b" * 200_000, 2)]
+)
+def test_where_the_last_whole_line_ends(content: bytes, size: int, tmp_path: Path):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    assert whole_size(str(path)) == size

@@ -1,0 +1,113 @@
+"""The contract of studies for a journal file, SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.place import StorageError, find_place
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+from tests.contracts.studies import CONTRACT, ME, PLAN, Open
+from tests.databases.postgres import PASSWORD, Postgres, binaries
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    if binaries() is None:
+        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
+    found = Postgres()
+    found.start()
+    yield found
+    found.remove()
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgresql"])
+def open_again(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Opens an empty storage, again and again the same."""
+    if request.param == "journal":
+        return lambda: open_storage(find_place(None, tmp_path / "it's a folder" / "study.log", {}))
+    if request.param == "sqlite":
+        return lambda: open_storage(find_place(f"sqlite:///{tmp_path}/studies.db", tmp_path, {}))
+    server: Postgres = request.getfixturevalue("server")
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    _empty(server, tmp_path)
+    return lambda: open_storage(find_place(server.url, tmp_path, {}), patience_s=60)
+
+
+@pytest.mark.parametrize("check", CONTRACT.values(), ids=CONTRACT)
+def test_every_storage_keeps_the_contract(check: Callable[[Open, Path], None], open_again: Open, tmp_path: Path):
+    check(open_again, tmp_path / "runs")
+    assert callable(check)
+
+
+def _empty(server: Postgres, folder: Path) -> None:
+    """No study of an earlier test."""
+    import optuna
+
+    storage = open_storage(find_place(server.url, folder, {}))
+    for name in optuna.get_all_study_names(storage.optuna):
+        optuna.delete_study(study_name=name, storage=storage.optuna)
+
+
+def test_a_password_may_be_in_a_file_of_its_owner(server: Postgres, tmp_path: Path):
+    secret = tmp_path / "my storage"
+    password = PASSWORD.replace(" ", "%20").replace("$", "%24").replace(";", "%3B")
+    secret.write_text(server.url.replace("@", f":{password}@") + "\n")
+    secret.chmod(0o600)
+    place = find_place(f"@{secret}", tmp_path, {})
+    assert open_sweep(open_storage(place), "from a file", PLAN).name == "from a file"
+    assert PASSWORD not in place.label + place.spec + repr(place)
+
+
+def test_a_wrong_password_names_the_host_alone(server: Postgres, tmp_path: Path):
+    url = server.url.replace("@", ":wrong-secret@")
+    with pytest.raises(StorageError, match=rf"sweeper@127\.0\.0\.1:{server.port}/postgres cannot be reached") as error:
+        open_storage(find_place(None, tmp_path, {"OPTUNA_STORAGE": url}))
+    assert "wrong-secret" not in str(error.value)
+
+
+def test_a_database_that_is_away_is_waited_for(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Stopped in the middle of a study, and started again when someone is seen to wait for it."""
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    sweep = open_sweep(open_storage(find_place(server.url, tmp_path, {}), patience_s=200), "away", PLAN)
+    assert sweep.claim(tmp_path, ME, sampler="random", trials=2, seed=None) is not None
+    server.stop()
+    found: list[object] = []
+    asking = threading.Thread(
+        target=lambda: found.append(sweep.claim(tmp_path, ME, sampler="random", trials=2, seed=None))
+    )
+    asking.start()
+    try:
+        said = ""
+        while "waiting for it" not in said:
+            assert asking.is_alive(), "it did not wait"
+            time.sleep(0.1)
+            said += capsys.readouterr().out
+    finally:
+        server.start()
+    asking.join(timeout=200)
+    assert found[0] is not None
+    assert "answers again" in capsys.readouterr().out
+    assert [trial.state.name for trial in sweep.trials()] == ["RUNNING", "RUNNING"]
+
+
+def test_a_database_that_stays_away_is_given_up_with_its_host(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    sweep = open_sweep(open_storage(find_place(server.url, tmp_path, {}), patience_s=0.5), "gone", PLAN)
+    server.stop()
+    try:
+        with pytest.raises(StorageError, match=rf"127\.0\.0\.1:{server.port}/postgres cannot be reached"):
+            sweep.claim(tmp_path, ME, sampler="random", trials=2, seed=None)
+        with pytest.raises(StorageError, match=rf"127\.0\.0\.1:{server.port}/postgres cannot be reached: .*refused"):
+            open_storage(find_place(server.url, tmp_path, {}))
+    finally:
+        server.start()
