@@ -4,8 +4,10 @@
     python benchmarks/train_step.py --quick          # about 4 minutes, rough
     python benchmarks/train_step.py --only pairs --rounds 5
     HOROVOD_CYCLE_TIME=1 python benchmarks/train_step.py --only pairs      # another setting of Horovod
+    python benchmarks/train_step.py --only pairs model=residual model.channels=192     # ours: five codebooks, five collectives
 
-The model is that of stage 1 (4.3 M weights, EMA codebook of 1,024 codes) on 16-frame crops of 256x144, from shards made first;
+The model is the paper's, widened to 256 channels (4.3 M weights, EMA codebook of 1,024 codes), on crops of 256x144 from shards
+made first;
 every process has one thread. All variants but "bare" run `v2a.training.loop.train`: DDP and Horovod differ in their collectives
 only, the codebook's included. Variants take turns, so that a slow minute of the machine meets them all; the load is printed.
 The time of a step is the median over windows of five steps, of which a record is written. Memory is that of preset=tiny.

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ __all__ = ["SHARED_TIMEOUT_S", "STOPPED", "Means", "PreflightFailed", "Stopped",
 _MIN_FREE_BYTES = 1 << 30
 # Slurm's warning before a time limit or a preemption is USR2 and not USR1, which NCCL may catch; TERM is scancel's.
 _SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
+_OURS = Path(__file__).resolve().parents[1]
+_INTERRUPTED = 130
 STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
 SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
@@ -203,18 +206,31 @@ def split_stage(settings: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one rank; 0 when the stage finished, 75 when a signal stopped it."""
+    """Run one rank; 0 when the stage finished, 75 when a signal stopped it, 130 after Ctrl-C, 1 with a sentence otherwise."""
     options = parser().parse_intermixed_args(arguments)
     try:
         stage, overrides = split_stage(options.settings)
         run(stage, overrides, options.run_dir, Means(options.shared_timeout, options.processes, options.controller))
-    except (ValueError, OSError, FloatingPointError, PreflightFailed) as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return 1
     except Stopped as error:
         print(f"worker: {error}", file=sys.stderr)
         return STOPPED
+    except KeyboardInterrupt:
+        print("worker: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return _INTERRUPTED
+    except (ValueError, OSError, ArithmeticError, RuntimeError, ImportError) as error:
+        print(f"worker: {_sentence(error)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What a person reads; an error that is not one of ours says where it comes from, too."""
+    if type(error).__name__ == "HorovodInternalError":  # not imported: there may be no Horovod here
+        return f"another rank ended, and this one with it; the other's words say why ({str(error).splitlines()[0]})"
+    if type(error) is not RuntimeError:
+        return str(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS in Path(frame.filename).parents]
+    return f"{error} ({Path(frames[-1].filename).relative_to(_OURS)}, line {frames[-1].lineno})"
 
 
 if __name__ == "__main__":

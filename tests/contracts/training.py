@@ -153,6 +153,18 @@ def check_one_rank_that_is_asked_stops_all(place: Place) -> None:
     assert left(place.folder / "run", step=6)["state"]["world"] == place.comm.size
 
 
+def check_a_refused_resume_changes_nothing(place: Place) -> None:
+    """Another seed is other clips: all ranks say so, and the folder says what it said."""
+    place.train("run", should_stop=asked_after(3))
+    files = [place.folder / "run" / name for name in ("stage.json", "metrics.jsonl")]
+    before = [path.read_bytes() for path in files]
+    place.comm.barrier()  # every rank has read
+    with pytest.raises(ValueError, match="another order: the seed was 0 and is 1"):
+        place.train("run", "train.seed=1")
+    place.comm.barrier()
+    assert [path.read_bytes() for path in files] == before
+
+
 # --- ranks ------------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +321,7 @@ def check_code_in_a_checkpoint_is_not_run(place: Place) -> None:
 
 CONTRACT: dict[str, Callable[[Place], None]] = {
     **{f"resumed {kind}": partial(check_a_resumed_run_is_the_undisturbed_one, kind=kind) for kind in KINDS},
+    "refused": check_a_refused_resume_changes_nothing,
     "stop": check_one_rank_that_is_asked_stops_all,
     "spoiled": check_a_step_spoiled_on_one_rank_is_left_out_on_all,
     "too much spoiled": check_too_much_spoiled_on_one_rank_stops_all,

@@ -83,9 +83,9 @@ def _hertz(mel: float) -> float:
 
 
 def short_time_spectrum(wave: torch.Tensor, hop: int, window: torch.Tensor, size: int) -> torch.Tensor:
-    """Complex [B, F, N] of [B, S], a frame every `hop` samples, N = S // hop; in float32 inside autocast too."""
+    """Complex [B, F, N] of [B, S], a frame every `hop` samples, N = S // hop, at least 1; in float32 inside autocast too."""
     with torch.autocast(wave.device.type, enabled=False):
         found = torch.stft(
             wave.float(), size, hop, window=window, center=True, pad_mode="constant", return_complex=True
         )
-    return found[..., : wave.shape[-1] // hop]
+    return found[..., : max(1, wave.shape[-1] // hop)]

@@ -50,18 +50,20 @@ class Weights:
 
     Attributes:
         power: L1 of the log power in mel bands, smoothed over 30 ms, 110 ms and 410 ms.
+        convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms.
         centroid: L1 of the spectral centroid, octaves.
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
-        stft: multi-resolution STFT loss of the sound itself.
+        stft: multi-resolution STFT loss of the sound itself, as it is drawn: more than half of a step's time (docs/LOG.md).
         mse: of the samples; it pulls towards silence.
     """
 
     power: float = 1.0
+    convergence: float = 1.0
     centroid: float = 0.3
     pitch: float = 0.1
     tonal: float = 0.3
-    stft: float = 0.1
+    stft: float = 0.0
     mse: float = 0.0
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ class Config:
 
     PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": (),
-        "paper": ("decoder=fc", "crop=0"),
+        "paper": ("decoder=fc", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200"),
         "tiny": (
             "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "crop=20", "train.steps=200",
             "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
@@ -103,11 +105,11 @@ class Config:
     data: str = "data/clips"
     model: str = "models/vqvae"
     preset: str = "base"
-    crop: int = 40
+    crop: int = 0
     device: str = "auto"
     decoder: Decoder = field(default_factory=Decoder)
     weights: Weights = field(default_factory=Weights)
-    train: Train = field(default_factory=Train)
+    train: Train = field(default_factory=lambda: Train(batch=4, lr=1e-3, warmup=100))
 
     def __post_init__(self) -> None:
         """Refuse crops for a decoder that needs whole segments."""

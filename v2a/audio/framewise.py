@@ -21,6 +21,10 @@ from v2a.audio.synthesis import synthesise
 from v2a.audio.vectors import CodeVectors
 
 _WINDOW_S = 0.032
+_PITCH_S = 0.05  # from look to look at the truth's pitch, which changes slowly
+# More blocks at the rate of the video, each of which looks twice as far: 3.6 s to each side with two. An aircraft is told by what
+# it looked like when it was near.
+_FARTHER = 3
 _POOLED = (5, 8)  # places in the picture that are told apart
 
 
@@ -54,10 +58,10 @@ class Framewise(nn.Module):
         self.vectors = CodeVectors(codebooks)
         window = 1 << round(_WINDOW_S * grid.sample_rate - 1).bit_length()
         self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
-        self.pitches = Pitch(grid.sample_rate, grid.hop)
+        self.pitches = Pitch(grid.sample_rate, grid.hop, max(1, round(_PITCH_S * grid.sample_rate / grid.hop)))
         width = settings.channels
         self.picture = _Picture(self.vectors, grid.frames, width)
-        self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + 1)))
+        self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + _FARTHER)))
         self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
         self.fine = nn.Sequential(*(_Residual(width // 2, 2**k) for k in range(settings.blocks)))
         self.heads = nn.Conv1d(width // 2, 2 * settings.bands + len(self.pitches.candidates), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _WIDTHS = (3, 11, 41)  # control frames of about 10 ms
 _WINDOWS = (512, 1024, 2048)
+_LEAST_AMPLITUDE = 1e-3  # -60 dB of full scale: a clip that is quieter than that is told apart no more
 
 
 def framewise_loss(
@@ -38,6 +40,7 @@ def framewise_loss(
         tonal = decoder.pitches.tonal_share(truth, index, sure, decoder.bands)
         parts = {
             "power": power_loss(controls.power, heard),
+            "convergence": convergence_loss(controls.power, heard),
             "centroid": centroid_loss(controls.power, heard),
             "pitch": (torch.nn.functional.cross_entropy(controls.pitch, index, reduction="none") * sure).mean(),
             "tonal": torch.nn.functional.binary_cross_entropy_with_logits(controls.tonal, tonal),
@@ -46,8 +49,8 @@ def framewise_loss(
             drawn = decoder.render(controls)
             parts |= {"stft": stft_loss(drawn, truth), "mse": (drawn - truth).square().mean()}
     factors = {
-        "power": weights.power, "centroid": weights.centroid, "pitch": weights.pitch, "tonal": weights.tonal, "stft": weights.stft,
-        "mse": weights.mse,
+        "power": weights.power, "convergence": weights.convergence, "centroid": weights.centroid, "pitch": weights.pitch,
+        "tonal": weights.tonal, "stft": weights.stft, "mse": weights.mse,
     }  # fmt: skip
     total = sum(factors[name] * value for name, value in parts.items())
     return {"loss": total, **parts, "mse_silence": truth.square().mean()}
@@ -57,6 +60,20 @@ def power_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
     """Mean L1 of natural logarithms of band powers [B, M, N] over three smoothings; what is under the floor is alike."""
     terms = [((smooth(given, w) + FLOOR).log() - (smooth(heard, w) + FLOOR).log()).abs().mean() for w in _WIDTHS]
     return torch.stack(terms).mean()
+
+
+def convergence_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+    """Error of the bands' amplitudes as a share of the truth's, mean over clips and the longer two smoothings.
+
+    The spectral convergence of Arik et al. 2018, of powers before anything is drawn. L1 of logarithms is smallest at the median,
+    which for a blow whose moment is uncertain is silence; this one is smallest near the mean, and the loud moments rule it.
+    """
+    total = given.new_zeros(())
+    for width in _WIDTHS[1:]:
+        ours, theirs = ((smooth(power, width) + FLOOR).sqrt() for power in (given, heard))
+        size = theirs.flatten(1).norm(dim=1).clamp(min=_LEAST_AMPLITUDE * math.sqrt(theirs[0].numel()))
+        total = total + ((ours - theirs).flatten(1).norm(dim=1) / size).clamp(max=10).mean()
+    return total / len(_WIDTHS[1:])
 
 
 def centroid_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from v2a.audio.bands import Bands, mel_filters, short_time_spectrum, smooth
 
 _HARMONICS = 8
 _PER_OCTAVE = 24
-_SMOOTHED = 11  # frames
+_SMOOTHED_S = 0.11
 _NOISE, _TONE = 1.2, 3.0  # best salience of white noise, and of a steady tone with harmonics (measured)
 
 
@@ -18,6 +18,8 @@ class Pitch(torch.nn.Module):
     Args:
         sample_rate: Hz.
         hop: samples from frame to frame.
+        every: only each so many frames are looked at, and stand for those around them. The window is a quarter of a second long, so
+            looks 50 ms apart miss little, at a fifth of the cost.
         lowest, highest: Hz; candidates lie 1/24 octave apart, P of them.
     """
 
@@ -26,9 +28,12 @@ class Pitch(torch.nn.Module):
     comb: torch.Tensor
     hann: torch.Tensor
 
-    def __init__(self, sample_rate: int, hop: int, lowest: float = 30.0, highest: float = 800.0) -> None:
+    def __init__(
+        self, sample_rate: int, hop: int, every: int = 1, *, lowest: float = 30.0, highest: float = 800.0
+    ) -> None:
         super().__init__()
-        self.hop, self._rate = hop, sample_rate
+        self.hop, self._every, self._rate = hop, every, sample_rate
+        self._smoothed = 2 * round((_SMOOTHED_S * sample_rate / (hop * every) - 1) / 2) + 1  # looks, an odd number
         self.size = (
             1 << (int(sample_rate * 0.25) - 1).bit_length()
         )  # a quarter of a second: low pitches must be told apart
@@ -46,9 +51,10 @@ class Pitch(torch.nn.Module):
         level = level - smooth(level.transpose(1, 2), 2 * _PER_OCTAVE + 1).transpose(
             1, 2
         )  # its colour is not its pitch
-        salience = smooth(torch.matmul(self.comb, level), _SMOOTHED)  # [B, P, N]
+        salience = smooth(torch.matmul(self.comb, level), max(1, self._smoothed))  # [B, P, looks]
         best, index = salience.max(dim=1)
-        return index, ((best - _NOISE) / (_TONE - _NOISE)).clamp(0, 1)
+        sure = ((best - _NOISE) / (_TONE - _NOISE)).clamp(0, 1)
+        return self._around(index, wave), self._around(sure, wave)
 
     def tonal_share(self, wave: torch.Tensor, index: torch.Tensor, sure: torch.Tensor, bands: Bands) -> torch.Tensor:
         """Share of each band's power that lies at multiples of the pitch, less what would lie there by chance: [B, M, N].
@@ -60,13 +66,23 @@ class Pitch(torch.nn.Module):
         """
         power = self._power(wave)  # [B, F, N]
         filters = mel_filters(bands.sample_rate, self.size, bands.count, bands.lowest).to(wave.device)
-        near = self._near(self.candidates[index])
+        near = self._near(self.candidates[index[:, :: self._every][:, : power.shape[2]]])
         chance = torch.matmul(filters, near) / filters.sum(1)[:, None]
         share = torch.matmul(filters, power * near) / torch.matmul(filters, power).clamp(min=1e-12)
-        return ((share - chance) / (1 - chance).clamp(min=0.1)).clamp(0, 1) * sure[:, None]
+        tonal = ((share - chance) / (1 - chance).clamp(min=0.1)).clamp(0, 1)
+        return self._around(tonal, wave) * sure[:, None]
 
     def _power(self, wave: torch.Tensor) -> torch.Tensor:
-        return short_time_spectrum(wave, self.hop, self.hann, self.size).abs().square()
+        """[B, F, looks]; look k is at frame k * every."""
+        return short_time_spectrum(wave, self.hop * self._every, self.hann, self.size).abs().square()
+
+    def _around(self, looks: torch.Tensor, wave: torch.Tensor) -> torch.Tensor:
+        """[..., looks] to [..., N]: each frame takes the look nearest to it."""
+        if self._every == 1:
+            return looks
+        frames = torch.arange(wave.shape[1] // self.hop, device=looks.device)
+        nearest = ((frames + self._every // 2) // self._every).clamp(max=looks.shape[-1] - 1)
+        return looks[..., nearest]
 
     def _near(self, pitch: torch.Tensor) -> torch.Tensor:
         """[B, F, N]: 1 within half a candidate's step, or two bins, of a multiple of the pitch [B, N]."""

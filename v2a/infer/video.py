@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from v2a.audio.load import LoadedAudio
+from v2a.infer.ahead import ahead
 from v2a.infer.config import Config
 from v2a.infer.container import containers_for
 from v2a.infer.mux import Muxing, Stopped, mux
@@ -23,7 +24,7 @@ from v2a.infer.windows import overlap_frames, windows
 from v2a.media.look import look, open_container
 from v2a.media.opening import OpenFile
 from v2a.media.pyav_reader import PyavReader
-from v2a.media.reading import Facts, Fit, Limits, MediaError, Reading, Request, Segment
+from v2a.media.reading import Facts, Fit, Limits, MediaError, Request, Segment
 from v2a.prepare.limits import limits_of
 
 
@@ -94,8 +95,12 @@ def _read(making: Making, file: OpenFile, wave: Path, content: str, limits: Limi
     overlap = overlap_frames(geometry, config.overlap_s)
     request = Request(file.path, geometry, cast("Fit", config.fit), limits=limits, sound=False)
     key = f"{making.recipe} {content}"
-    with PyavReader().open(request) as reading, WaveFile(wave, geometry.sample_rate) as out:
-        segments = _watched(making, reading, _promised_s(file, limits))
+    with (
+        PyavReader().open(request) as reading,
+        ahead(reading) as read,
+        WaveFile(wave, geometry.sample_rate) as out,
+    ):
+        segments = _watched(making, read, _promised_s(file, limits))
         for samples in sounds(windows(segments, geometry, overlap), reading.facts, making.loaded, overlap, key):
             out.add(samples)
             if making.should_stop():
@@ -103,7 +108,7 @@ def _read(making: Making, file: OpenFile, wave: Path, content: str, limits: Limi
     return reading.facts, out.samples
 
 
-def _watched(making: Making, segments: Reading, promised_s: float) -> Iterator[Segment]:
+def _watched(making: Making, segments: Iterator[Segment], promised_s: float) -> Iterator[Segment]:
     for segment in segments:
         yield segment
         if promised_s > 0:

@@ -6,12 +6,14 @@ so far are kept, and each is continued by every code of the next stage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
-# Paths times codes whose errors are held at once: 32 MB.
-_ERRORS = 2**23
+# Paths times codes whose errors are held at once: 4 MB, which stay in a core's cache; 32 MB took half as long again.
+_ERRORS = 2**20
+_PIECE = 64  # codes whose minimum is looked at before they are
 
 
 @torch.no_grad()
@@ -46,14 +48,27 @@ def _paths(
     chosen: list[torch.Tensor] = []  # of each stage so far, [S, paths]
     for codebook, half in zip(codebooks, halves, strict=True):
         count, paths, dim = rest.shape
-        # ||r - e||²/2 = ||r||²/2 + (||e||²/2 - r·e); the best few of all are among the best few of each path.
+        # ||r - e||²/2 = ||r||²/2 + (||e||²/2 - r·e)
         scores = torch.addmm(half, rest.reshape(-1, dim), codebook.t(), alpha=-1)
-        best, code = scores.topk(min(width, len(codebook)), dim=1, largest=False)
-        ahead = (best.view(count, paths, -1) + errors.unsqueeze(2)).flatten(1)
-        errors, kept = ahead.topk(min(width, ahead.shape[1]), dim=1, largest=False)
-        path = kept // best.shape[1]
-        code = code.view(count, -1).gather(1, kept)
+        errors, kept = _smallest(scores.view(count, paths, -1), errors, width)
+        path, code = kept // len(codebook), kept % len(codebook)
         chosen = [before.gather(1, path) for before in chosen] + [code]
         rest = rest.gather(1, path.unsqueeze(2).expand(-1, -1, dim)) - codebook[code]
     best_path = rest.square().sum(2).argmin(1, keepdim=True)  # not by `errors`, which have gathered rounding
     return torch.stack([codes.gather(1, best_path).squeeze(1) for codes in chosen])
+
+
+def _smallest(scores: torch.Tensor, errors: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `width` smallest of scores [S, paths, K] + errors [S, paths], with their places in paths * K: each [S, width] or fewer.
+
+    They lie in the `width` pieces whose minima are smallest; a minimum is vectorised and `topk` is not: a fifth of the time.
+    """
+    count, paths, codes = scores.shape
+    piece = math.gcd(codes, _PIECE)
+    pieces = scores.view(count, paths, -1, piece)
+    minima = (pieces.amin(3) + errors.unsqueeze(2)).flatten(1)  # [S, paths * K / piece]
+    where = minima.topk(min(width, minima.shape[1]), dim=1, largest=False).indices
+    found = pieces.view(count, -1, piece).gather(1, where.unsqueeze(2).expand(-1, -1, piece))
+    found = found + errors.gather(1, where // (codes // piece)).unsqueeze(2)  # [S, width, piece]
+    best, place = found.flatten(1).topk(min(width, found.shape[1] * piece), dim=1, largest=False)
+    return best, where.gather(1, place // piece) * piece + place % piece

@@ -43,8 +43,7 @@ class ResidualEncoder(nn.Module):
         if short:
             video = torch.cat([video, video[:, :, -1:].expand(-1, -1, short, -1, -1)], 2)
         groups = _apart(video, self._block[0])  # [B g, 3, G st, H, W]
-        whole = patches(groups, self._block).squeeze(2)
-        z = torch.einsum("bchw,dc->bdhw", whole, self.linear / self.linear.shape[1])
+        z = _at_each_place(self.linear / self.linear.shape[1], patches(groups, self._block).squeeze(2))
         x = self.fine(self.enter(patches(groups, self._stride)))  # [B g, N, G, h, w]
         z = z + self.leave(self.blocks(self.merge(x.flatten(1, 2)))) * _SMALL
         return _together(z.unsqueeze(2), batch).repeat_interleave(self._group, 2)[:, :, :steps]
@@ -77,7 +76,7 @@ class ResidualDecoder(nn.Module):
         batch, _, steps, _, _ = vectors.shape
         short = -steps % self._group
         z = _apart(pad(vectors, (0, 0, 0, 0, 0, short)), self._group).sum(2)  # [B g, D, h, w]
-        whole = torch.einsum("bdhw,cd->bchw", z, self.linear).unsqueeze(2)
+        whole = _at_each_place(self.linear, z).unsqueeze(2)
         x = self.split(self.blocks(self.enter(z * _LARGE)))
         x = x.view(len(z), -1, self._group, *z.shape[2:])  # [B g, N, G, h, w]
         x = self.finest(unpatches(self.finer(self.fine(x)), self._up))
@@ -102,6 +101,14 @@ class Residual(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Of the input's shape."""
         return x + torch.as_tensor(self.layers(x))
+
+
+def _at_each_place(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """[out, in] times the channels of [B, in, h, w]: [B, out, h, w].
+
+    `einsum` would copy x first, and `@` rounds otherwise when it keeps gradients.
+    """
+    return nn.functional.conv2d(x, matrix[:, :, None, None])
 
 
 def _apart(x: torch.Tensor, length: int) -> torch.Tensor:

@@ -58,7 +58,7 @@ class VQVAE(nn.Module):
             ValueError: another shape or dtype, or a length that is no multiple of its stride.
         """
         self._check_video(video)
-        encodings: torch.Tensor = self.encoder(video * 2 - 1)
+        encodings: torch.Tensor = self.encoder((video * 2).sub_(1))
         return encodings
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from v2a.comm import Comm
 
 FORMAT = 1
 _BLOCK = 1 << 22
+_STEP = re.compile(r"step-([0-9]{8,})\.(?:pt|json)")
 
 
 class CheckpointError(ValueError):
@@ -91,7 +92,7 @@ class Checkpoints:
     def _save(self, path: Path, state: dict[str, Any], step: int, score: float | None) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)  # of the same step, before a resume from an older one
-        _write(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+        _write(path, lambda file: torch.save({"format": FORMAT, **state, "step": step}, file))
         note = {"step": step, "score": score, "bytes": path.stat().st_size, "xxh3": file_hash(path)}
         _write(path.with_suffix(".json"), lambda file: file.write(json.dumps(note).encode()))
 
@@ -126,7 +127,7 @@ class Checkpoints:
 
     def _noted(self) -> list[int]:
         """Steps with a second file, whatever is in it; newest first."""
-        found = [re.fullmatch(r"step-([0-9]{8,})\.json", path.name) for path in self._folder.glob("step-*.json")]
+        found = [_STEP.fullmatch(path.name) for path in self._folder.glob("step-*.json")]
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def _put_aside(self, refused: Mapping[Path, str], used: Path) -> None:
@@ -178,7 +179,22 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any] | None, str]
         return None, f"it holds a {type(state).__name__} instead of a training state"
     if state.get("format") != FORMAT:
         return None, f"it has format {state.get('format')}, and this version reads {FORMAT}"
-    return state, ""
+    if not isinstance(state.get("model"), dict):
+        return None, "it holds no model"
+    reason = _other_step(path, note, state)
+    return (None, reason) if reason else (state, "")
+
+
+def _other_step(path: Path, note: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """Why name, note and content are not of one step; nothing when they are. States of older versions do not say theirs."""
+    named = _STEP.fullmatch(path.name)
+    of_note, of_state = note.get("step"), state.get("step", note.get("step"))
+    of_name = int(named[1]) if named else of_note
+    if of_name == of_note == of_state:
+        return ""
+    return (
+        f"its name says step {of_name}, its note {of_note}, and its content {of_state}; it was renamed, or is another's"
+    )
 
 
 def file_hash(path: Path) -> str:

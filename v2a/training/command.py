@@ -65,15 +65,17 @@ def run_command(
     except KeyboardInterrupt:
         print(f"{stage}: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
         return _INTERRUPTED
-    for line in summary(metrics, options.out):
+    for line in summary(metrics, options.out, config.train.steps):
         print(line)
     return _INTERRUPTED if metrics["stopped"] else 0
 
 
-def summary(metrics: dict[str, float], out: Path) -> list[str]:
-    """What a person wants to know in the end."""
+def summary(metrics: dict[str, float], out: Path, steps: int) -> list[str]:
+    """What a person wants to know in the end of a run of so many steps."""
     done = "stopped; the same command goes on" if metrics["stopped"] else "finished"
     lines = [f"{done} after step {metrics['step']:.0f}, {metrics['skipped']:.0f} steps skipped"]
+    if metrics["step"] > steps:  # the loop said that there was nothing to do
+        lines = ["what was measured before:"]
     for part in ("epoch", "validation", "test"):
         found = {name.split("/")[1]: value for name, value in metrics.items() if name.startswith(f"{part}/")}
         if found:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from v2a.training.agreement import any_rank, broadcast_model, ranks_agree, ranks
 from v2a.training.checkpoint import Checkpoints
 from v2a.training.config import Train
 from v2a.training.feed import Feed
+from v2a.training.leftovers import remove_leftovers
+from v2a.training.network import load_state
 from v2a.training.precision import Precision
 from v2a.training.record import Recorder
 from v2a.training.schedule import lr_factor, parameter_groups, set_lr
@@ -33,7 +35,10 @@ class RanksDiffer(RuntimeError):  # noqa: N818 - the name says what happened
     """The ranks hold different weights: a collective is broken, or something random is not shared."""
 
 
-def train(task: Task, feed: Feed, config: Train, context: Context, device: torch.device) -> dict[str, float]:
+def train(  # noqa: PLR0913 - the last one by name
+    task: Task, feed: Feed, config: Train, context: Context, device: torch.device, *,
+    accepted: Callable[[], None] = lambda: None,
+) -> dict[str, float]:  # fmt: skip
     """Train until the last step or until any rank is asked to stop; goes on from the run folder's newest checkpoint.
 
     Args:
@@ -42,6 +47,7 @@ def train(task: Task, feed: Feed, config: Train, context: Context, device: torch
         config: how.
         context: ranks, run folder, `report`, `should_stop`.
         device: of this rank.
+        accepted: called on every rank when checkpoint and clips were accepted, and there is something to train.
 
     Returns:
         "step", "stopped" (1 when it was asked to stop before the last step), "loss_first" and "loss" (of the first and the last
@@ -49,12 +55,15 @@ def train(task: Task, feed: Feed, config: Train, context: Context, device: torch
 
     Raises:
         FloatingPointError: too many gradients in a row are not finite; on all ranks, with step and ranks.
-        CheckpointError: there are checkpoints, and none is sound.
+        CheckpointError: there are checkpoints, and none is sound; or they are of another network.
+        ValueError: they are of other clips or of another seed.
         RanksDiffer: the ranks drifted apart; looked at whenever a checkpoint is written.
     """
     trainer = _Trainer(task, feed, config, context, device)
     trainer.resume()
     try:
+        if not trainer.beyond:
+            accepted()
         return trainer.run()
     finally:
         trainer.close()
@@ -99,15 +108,20 @@ class _Trainer:
         else:
             self._load(*found)
         if self._comm.rank == 0:
+            removed = remove_leftovers(self._context.out / "checkpoints", found is not None)
+            if removed:
+                print(
+                    f"removed what was left in checkpoints/ by runs that were killed: {', '.join(removed)}", flush=True
+                )
             self._recorder = Recorder(self._context.out, self._step, self._config.steps)
 
     def _load(self, state: dict[str, object], step: int) -> None:
-        self._task.model.load_state_dict(state["model"])  # type: ignore[arg-type]
         optimizer = self._averaged.optimizer
-        optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        load_state(self._task.model, optimizer, state)
         for group, mine in zip(optimizer.param_groups, self._groups, strict=True):
             group.update(mine)  # of this config and world size, not of the run that was stopped
-        self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
+        if state["scaler"]:  # empty of a run without one: fp32 that goes on in fp16 begins with a fresh scale
+            self._precision.scaler.load_state_dict(state["scaler"])  # type: ignore[arg-type]
         self._feed.load_state_dict(state["feed"])  # type: ignore[arg-type]
         self._window.load_state_dict(state["window"], self._comm)  # type: ignore[arg-type]
         said: Any = state["said"]
@@ -119,7 +133,15 @@ class _Trainer:
         self._skipped, self._step, self._saved_at = int(state["skipped"]), step, step  # type: ignore[call-overload]
         self._skips_in_a_row = int(state.get("skips_in_a_row", 0))  # type: ignore[call-overload]
         if self._comm.rank == 0:
-            print(f"going on from step {step}, written by {state['world']} ranks", flush=True)
+            nothing = f"already at step {step}, beyond train.steps={self._config.steps}; nothing to do"
+            print(
+                nothing if self.beyond else f"going on from step {step}, written by {state['world']} ranks", flush=True
+            )
+
+    @property
+    def beyond(self) -> bool:
+        """Whether more steps are done than are asked for."""
+        return self._step > self._config.steps
 
     def _save(self, score: float | None) -> None:
         if self._saved_at == self._step:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,37 @@ FILE = "stage.json"
 _ELSEWHERE = ("data", "codes", "model", "device", "preset")
 
 
-def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm) -> None:
-    """Write `stage.json` into the run's folder; or see that the run there has the same network.
+@dataclass(frozen=True)
+class Stamp:
+    """What `stage.json` is to say of a run; made by `check_stamp`.
+
+    Attributes:
+        out: the run's folder.
+        content: of the file.
+        changes: sentences on how the run goes on in another way than it was begun.
+    """
+
+    out: Path
+    content: Mapping[str, Any]
+    changes: Sequence[str]
+
+    def write(self, comm: Comm) -> None:
+        """Write it and say what changes; every rank calls it, rank 0 writes."""
+        comm.barrier()  # no rank reads what rank 0 writes now
+        if comm.rank == 0:
+            for line in self.changes:
+                print(line, flush=True)
+            write_json(self.out / FILE, self.content)
+
+
+def check_stamp(out: Path, stage: str, config: Any, geometry: Geometry) -> Stamp:
+    """See that the run's folder is new or has the same network, and write nothing: its clips may be others still.
 
     Args:
         out: the run's folder.
         stage: its name.
         config: a dataclass; what it holds but "train", and where things are, makes the network and its loss.
         geometry: of the clips.
-        comm: all ranks look, rank 0 writes.
 
     Raises:
         ValueError: the folder holds a run with another network or loss, or on clips of another size; names the difference.
@@ -37,15 +60,20 @@ def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm
         if different:
             was = ", ".join(f"{name}={_network(there).get(name)}" for name in different)
             raise ValueError(f"{out} holds a run with {was}; go on with the same settings, or choose another folder")
-    comm.barrier()  # no rank reads what rank 0 writes now
-    if comm.rank == 0:
-        for line in _changes(there, mine):
-            print(line, flush=True)
-        write_json(out / FILE, mine)
+    return Stamp(out, mine, _changes(there, mine))
+
+
+def stamp_run(out: Path, stage: str, config: Any, geometry: Geometry, comm: Comm) -> None:
+    """`check_stamp`, and write it at once; every rank calls it.
+
+    Raises:
+        ValueError: see there.
+    """
+    check_stamp(out, stage, config, geometry).write(comm)
 
 
 def read_stamp(out: Path) -> dict[str, Any] | None:
-    """What `stamp_run` wrote; None when there is nothing.
+    """What `Stamp.write` wrote; None when there is nothing.
 
     Raises:
         ValueError: the file is damaged.

@@ -12,13 +12,14 @@ from v2a.training.config import Train
 from v2a.training.held_out import measure_test
 from v2a.training.loop import train
 from v2a.training.precision import Precision, reading_processes
+from v2a.training.stamp import Stamp
 from v2a.training.task import Task
 
 Splits = tuple[ClipDataset, ClipDataset, ClipDataset] | tuple[CodeDataset, CodeDataset, CodeDataset]
 
 
-def train_and_test(
-    task: Task, splits: Splits, config: Train, context: Context, device: torch.device
+def train_and_test(  # noqa: PLR0913, PLR0917 - what `train` takes, and the run's stamp
+    task: Task, splits: Splits, config: Train, context: Context, device: torch.device, stamp: Stamp | None = None
 ) -> dict[str, float]:
     """Train to the last step, or until asked to stop; then the test split, once.
 
@@ -28,6 +29,7 @@ def train_and_test(
         config: how.
         context: ranks, run folder, `report`, `should_stop`.
         device: of this rank.
+        stamp: of the run; written when its checkpoint and its clips were accepted, so that what is refused changes nothing.
 
     Returns:
         What `v2a.training.loop.train` returns, and when it finished the means over the test split as "test/…".
@@ -41,7 +43,7 @@ def train_and_test(
         clips, held_out if len(held_out) else None, batch=config.batch, comm=comm, seed=config.seed,
         workers=reading_processes(config, device), pin_memory=device.type == "cuda",
     )  # fmt: skip
-    metrics = train(task, feed, config, context, device)
+    metrics = train(task, feed, config, context, device, accepted=lambda: stamp.write(comm) if stamp else None)
     if metrics["stopped"]:
         return metrics
     precision, tested = Precision(config.precision, device), in_order(test, 1, comm)

@@ -18,15 +18,17 @@ def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, A
 
     Args:
         tensors: with "encoder.…" and the quantizer's "….codebook", one or several, on any device.
-        config: with "geometry", "strides" and "model", of which only the name counts: the weights say the rest.
+        config: with "geometry", "strides" and "model", of which only the name and the width of the search for codes count: the
+            weights say the rest.
 
     Raises:
         KeyError: one of these is missing.
     """
     digest = hashlib.sha256(f"v2a encoder {_RULE}".encode())
-    digest.update(
-        json.dumps([config["geometry"], list(config["strides"]), config["model"]["name"]], sort_keys=True).encode()
-    )
+    settings = [config["geometry"], list(config["strides"]), config["model"]["name"]]
+    beam = beam_of(config["model"])
+    settings += [f"beam {beam}"] if beam > 1 else []
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     books = sorted(name for name in tensors if name.startswith("quantizer.") and name.endswith(".codebook"))
     if not books:
         raise KeyError("quantizer.codebook")
@@ -35,3 +37,8 @@ def encoder_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, A
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def beam_of(model: Mapping[str, Any]) -> int:
+    """How many sums of vectors are kept while codes are looked for; models from before there was a choice take the nearest."""
+    return int(model.get("beam", 1)) if model["name"] == "residual" else 1

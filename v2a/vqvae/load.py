@@ -17,7 +17,7 @@ from v2a.models.make import make_vqvae
 from v2a.models.vqvae import VQVAE
 from v2a.quantize.config import Settings
 from v2a.vqvae.export import is_kept
-from v2a.vqvae.identity import encoder_identity
+from v2a.vqvae.identity import beam_of, encoder_identity
 
 
 class LoadedVQVAE(NamedTuple):
@@ -59,7 +59,8 @@ def build_vqvae(
         ModelError: settings that this version does not know, or weights that are not those of the settings.
     """
     try:
-        settings, quantizer = Model(**config["model"]), Settings(**config["quantizer"])
+        settings = Model(**{**config["model"], "beam": beam_of(config["model"])})
+        quantizer = Settings(**config["quantizer"])
         geometry = Geometry.from_dict(config["geometry"])
         geometry.latent_grid([settings.product])
         identity = encoder_identity(tensors, config)

@@ -13,7 +13,7 @@ from v2a.models.make import make_vqvae
 from v2a.stages import Context
 from v2a.training.alone import alone_in
 from v2a.training.precision import Precision, pick_device
-from v2a.training.stamp import stamp_run
+from v2a.training.stamp import check_stamp
 from v2a.training.whole_run import train_and_test
 from v2a.vqvae.config import Config
 from v2a.vqvae.task import VQVAETask
@@ -34,9 +34,9 @@ def run(config: Config, context: Context) -> dict[str, float]:
     clips, held_out, test = (_clips(config, split) for split in ("train", "validation", "test"))
     _check(config, clips)
     with alone_in(context.out, comm):
-        stamp_run(context.out, "vqvae", config, clips.geometry, comm)
+        stamp = check_stamp(context.out, "vqvae", config, clips.geometry)
         task = _task(config, clips, comm, device)
-        return train_and_test(task, (clips, held_out, test), config.train, context, device)
+        return train_and_test(task, (clips, held_out, test), config.train, context, device, stamp)
 
 
 def plan(config: Config) -> list[str]:

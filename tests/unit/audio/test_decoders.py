@@ -9,7 +9,7 @@ from v2a.audio.config import Config, Decoder, Weights
 from v2a.audio.fc import FullyConnected
 from v2a.audio.framewise import Framewise
 from v2a.audio.grid import Grid, make_grid
-from v2a.audio.losses import centroid_loss, power_loss
+from v2a.audio.losses import centroid_loss, convergence_loss, power_loss
 from v2a.audio.make import make_decoder
 from v2a.audio.vectors import CodeVectors
 from v2a.config import ConfigError, build_config
@@ -126,6 +126,21 @@ def test_the_power_loss_is_zero_for_the_truth_and_counts_octaves_of_level():
     assert float(centroid_loss(shifted, there)) == pytest.approx(1.0, rel=0.05)  # band 8 to band 4
 
 
+def test_a_blow_at_an_uncertain_moment_is_not_silence():
+    """One of three moments, as often each: the median of the log power is silence, the mean amplitude is not."""
+    quiet, blow = 1e-6, 1e-2
+    heard = torch.full((3, 16, 300), quiet)
+    for clip, begin in enumerate((30, 130, 230)):
+        heard[clip, :, begin : begin + 40] = blow
+    silent = torch.full_like(heard, quiet)
+    mean = heard.sqrt().mean(0, keepdim=True).square().expand_as(heard)
+    assert power_loss(silent, heard) < power_loss(mean, heard)
+    assert convergence_loss(mean, heard) < 0.9 * convergence_loss(silent, heard)
+    assert float(convergence_loss(heard, heard)) == 0
+    assert float(convergence_loss(4 * heard, heard)) == pytest.approx(1.0, rel=1e-3)
+    assert float(convergence_loss(torch.zeros(1, 16, 300), torch.full((1, 16, 300), 1e-9))) < 0.01, "both are silence"
+
+
 def test_it_learns_level_and_pitch_of_what_it_hears():
     """One clip: silence, then a tone, as the codes say."""
     torch.manual_seed(0)
@@ -153,10 +168,11 @@ def test_it_learns_level_and_pitch_of_what_it_hears():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["decoder=fc"], "expected crop=0 with decoder=fc"),
+        (["decoder=fc", "crop=40"], "expected crop=0 with decoder=fc"),
         (["decoder=wave"], "there is no decoder 'wave'"),
         (["decoder.bands=2"], "expected decoder.bands from 8 to 256"),
         (["weights.stft=-1"], "expected weights.stft of at least 0"),
+        (["weights.convergence=-1"], "expected weights.convergence of at least 0"),
         (["crop=-4"], "expected crop of at least 0"),
     ],
 )

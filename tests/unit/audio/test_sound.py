@@ -89,12 +89,13 @@ def test_gradients_reach_the_power_and_the_share_of_tones(bands: Bands):
         assert float(leaf.grad.abs().max()) > 0
 
 
+@pytest.mark.parametrize("every", [1, 5])
 @pytest.mark.parametrize("hertz", [60.0, 97.0, 220.0, 500.0])
-def test_a_tone_has_its_pitch_and_noise_has_none(hertz: float):
+def test_a_tone_has_its_pitch_and_noise_has_none(hertz: float, every: int):
     time = torch.arange(2 * RATE) / RATE
     tone = sum(0.05 / k * torch.sin(2 * math.pi * hertz * k * time + k) for k in range(1, 12))
     assert isinstance(tone, torch.Tensor)
-    pitch = Pitch(RATE, 160)
+    pitch = Pitch(RATE, 160, every)
     index, sure = pitch((tone + 1e-4 * torch.randn(2 * RATE, generator=seeded()))[None])
     middle = slice(30, -30)
     assert pitch.candidates[index[0, middle]].log2().sub(math.log2(hertz)).abs().max() < 1 / 12
@@ -103,12 +104,31 @@ def test_a_tone_has_its_pitch_and_noise_has_none(hertz: float):
     assert float(noise_sure.mean()) < 0.2
 
 
-def test_tones_are_told_from_noise_in_each_band(bands: Bands):
+def test_looks_that_are_further_apart_follow_a_glide():
+    """An octave in two seconds, as no aircraft does; frames and looks are centred alike."""
+    time = torch.arange(2 * RATE + 70) / RATE  # no whole number of looks
+    phase = 2 * math.pi * 100 * 2 / math.log(2) * (2 ** (time / 2) - 1)
+    glide = torch.stack([torch.sin(k * phase) / k for k in range(1, 12)]).sum(0)[None] * 0.05
+    (each, _), (fifth, sure) = (Pitch(RATE, 160, every)(glide) for every in (1, 5))
+    assert each.shape == fifth.shape == sure.shape == (1, 200)
+    off = (each - fifth)[0, 30:-30].float()
+    assert float(off.abs().max()) <= 2
+    assert abs(float(off.mean())) < 0.5, "as often late as early"
+    assert float(sure[0, 30:-30].min()) > 0.8
+
+
+def test_a_sound_shorter_than_the_distance_of_looks_has_one():
+    index, sure = Pitch(RATE, 160, 5)(torch.zeros(1, 640))
+    assert index.shape == sure.shape == (1, 4)
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_tones_are_told_from_noise_in_each_band(bands: Bands, every: int):
     """Harmonics below, noise above."""
     power = torch.full((1, 64, 300), 1e-3)
     tonal = (torch.arange(64) < 24).float()[None, :, None].expand_as(power)
     drawn = synthesise(bands, power, tonal, torch.full((1, 300), 150.0), seeded())
-    pitch = Pitch(RATE, 160)
+    pitch = Pitch(RATE, 160, every)
     index, sure = pitch(drawn)
     share, heard = (found[0, :, 40:-40] for found in (pitch.tonal_share(drawn, index, sure, bands), bands.power(drawn)))
     weighted = (share * heard).sum(1) / heard.sum(1)

@@ -1,11 +1,13 @@
 """An encoder's identity: all that makes codes what they are, and nothing else."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.unit.codes.making import PAPER, make_network, make_run
+from tests.unit.codes.making import PAPER, STAGED, make_network, make_run
 from tests.unit.shards.making import TINY
 from v2a.geometry import Geometry
 from v2a.models.config import Model
@@ -59,6 +61,27 @@ def test_strides_make_a_difference(tmp_path: Path):
     settings = Model(name="paper", dim=4, channels=8, strides="4x4x8")
     assert PAPER.strides != settings.strides
     assert _identity(tmp_path / "one") != _identity(tmp_path / "two", model=settings)
+
+
+@pytest.mark.parametrize(("model", "differs"), [(STAGED, True), (PAPER, False)])
+def test_the_search_for_codes_makes_a_difference_where_there_is_one(model: Model, differs: bool, tmp_path: Path):
+    network = make_network(model=model)
+    wide, narrow = (
+        _identity(tmp_path / str(beam), model=replace(model, beam=beam), network=network) for beam in (8, 1)
+    )
+    assert (wide != narrow) == differs
+
+
+def test_a_model_from_before_the_search_takes_the_nearest_codes(tmp_path: Path):
+    run = make_run(tmp_path, model=replace(STAGED, beam=1))
+    before = load_vqvae(run, CPU)
+    stamp = json.loads((run / "stage.json").read_text())
+    del stamp["config"]["model"]["beam"]
+    (run / "stage.json").write_text(json.dumps(stamp))
+    after = load_vqvae(run, CPU)
+    assert after.identity == before.identity
+    video = torch.rand((1, 3, TINY.frames, TINY.height, TINY.width), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(after.model.codes(video), before.model.codes(video))
 
 
 def test_an_identity_stays_what_it_was(tmp_path: Path):

@@ -24,16 +24,30 @@ def run(videos: Path, out: Path, *more: str) -> int:
 
 
 def kill_when(ready: Callable[[], bool], videos: Path, out: Path, *more: str) -> None:
-    """The command in another process, killed as soon as it is `ready`."""
+    """The command in another process, killed as soon as it is `ready`; one that ends before was quicker than the look."""
     command = [sys.executable, "-m", "v2a.prepare", "--workers", "0", f"videos={videos}", f"out={out}", *TINY, *more]
     process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not ready():
-        assert process.poll() is None, "it ended before it was killed"
+        if process.poll() is not None:
+            assert process.returncode == 0
+            return
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
     process.wait()
+
+
+def killed_early(
+    ready: Callable[[Path], bool], early: Callable[[Path], bool], videos: Path, place: Path, *more: str
+) -> Path:
+    """The folder of a run killed when it was `ready` and still `early`. A run that was quicker than the kill does not count."""
+    for attempt in range(10):
+        out = place / f"killed{attempt}"
+        kill_when(lambda out=out: ready(out), videos, out, *more)  # type: ignore[misc]
+        if early(out):
+            return out
+    raise AssertionError("ten runs were quicker than the kill")
 
 
 def failures_of(out: Path) -> dict[tuple[str, str], Failure]:

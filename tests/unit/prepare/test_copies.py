@@ -9,7 +9,7 @@ import pytest
 
 from tests.media.datasets import moments, records_of, rows_of
 from tests.unit.prepare.conftest import Render
-from tests.unit.prepare.running import failures_of, kill_when, run, stored
+from tests.unit.prepare.running import failures_of, killed_early, run, stored
 from v2a.geometry import Geometry
 from v2a.media.reading import MediaError
 from v2a.prepare.bundle import Bundle, VideoTask, failure_of
@@ -33,25 +33,14 @@ def videos(tmp_path: Path, render: Render) -> Path:
 
 
 def test_a_copy_stands_in_when_the_first_is_gone_before_its_clips_are_whole(videos: Path, tmp_path: Path):
-    out = _killed_before_any_clip_is_whole(videos, tmp_path)
+    def listed(out: Path) -> bool:
+        return any(b"duplicate" in path.read_bytes() for path in (out / ".prepare").glob("failures-*"))
+
+    out = killed_early(listed, lambda out: shard_paths(out) == [], videos, tmp_path, "clips_per_shard=100")
     (videos / "a.mp4").unlink()
     assert run(videos, out) == 0
     assert {name for name, _ in moments(out)} == {"b.mp4", "z.mp4"}
     assert failures_of(out) == {}
-
-
-def _killed_before_any_clip_is_whole(videos: Path, tmp_path: Path) -> Path:
-    """The folder of a run killed after it listed the copy. A run that was quicker than the kill does not count."""
-    for attempt in range(10):
-        out = tmp_path / f"out{attempt}"
-
-        def listed(out: Path = out) -> bool:
-            return any(b"duplicate" in path.read_bytes() for path in (out / ".prepare").glob("failures-*"))
-
-        kill_when(listed, videos, out, "clips_per_shard=100")
-        if shard_paths(out) == []:
-            return out
-    raise AssertionError("ten runs made their clips before they were killed")
 
 
 def test_a_copy_stands_in_when_the_first_goes_in_the_middle(videos: Path, tmp_path: Path):
@@ -167,16 +156,21 @@ def test_a_video_that_changed_twice_is_done_each_time(videos: Path, tmp_path: Pa
 
 def test_killed_and_renamed_in_mid_video_it_goes_on_without_a_clip_twice(tmp_path: Path, render: Render):
     render(tmp_path / "in" / "a.mp4", 60.0, seed=1)
-    whole, out = tmp_path / "whole", tmp_path / "out"
+    whole = tmp_path / "whole"
     run(tmp_path / "in", whole)
-    kill_when(lambda: out.exists() and len(shard_paths(out)) >= 5, tmp_path / "in", out, "clips_per_shard=1")
-    assert records_of(out) == []
+    out = killed_early(
+        _has_five_shards, lambda out: records_of(out) == [], tmp_path / "in", tmp_path, "clips_per_shard=1"
+    )
     (tmp_path / "in" / "a.mp4").rename(tmp_path / "in" / "b.mp4")
     assert run(tmp_path / "in", out, "clips_per_shard=20") == 0
     assert stored(out) == stored(whole)
     [record] = records_of(out)
     assert (Path(record.source).name, record.clips) == ("b.mp4", 30)
     assert {Path(row.source).name for row in rows_of(out)} == {"a.mp4", "b.mp4"}
+
+
+def _has_five_shards(out: Path) -> bool:
+    return out.exists() and len(shard_paths(out)) >= 5
 
 
 def test_tasks_can_be_sent(tmp_path: Path):

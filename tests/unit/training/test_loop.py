@@ -116,6 +116,17 @@ def test_a_finished_run_is_left_alone(tmp_path: Path):
     assert (second["step"], second["stopped"]) == (first["step"], 0)
 
 
+def test_what_killed_runs_left_is_removed_when_a_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "checkpoints"
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path, stop_after(8)), CPU)
+    sound = {path.name for path in folder.iterdir()}
+    for name in ("step-00000009.pt", "step-00000010.pt.tmp"):
+        (folder / name).write_bytes(b"left")
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path, stop_after(0)), CPU)
+    assert {path.name for path in folder.iterdir()} == sound >= {"step-00000008.pt", "step-00000008.json"}
+    assert "by runs that were killed: step-00000009.pt, step-00000010.pt.tmp\n" in capsys.readouterr().out
+
+
 def test_lines_of_steps_that_are_done_again_are_taken_back(tmp_path: Path):
     run(tmp_path)
     whole = (tmp_path / "metrics.jsonl").read_text()
@@ -156,16 +167,19 @@ def test_policies_that_stop_say_where(tmp_path: Path, changes: dict[str, object]
         run(tmp_path, SmallTask(spoil={(step, 0) for step in range(5, 20)}), **changes)
 
 
+class Scaled(Precision):
+    """A GPU's scaler, which begins at 65,536 and comes down by itself; here on a CPU, and without autocast."""
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        super().__init__(name, device)
+        self.half, self.scaler = True, torch.amp.GradScaler("cpu", enabled=True)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A GPU's scaler begins at 65,536 and comes down by itself; here on a CPU, with fp16 in which 2,048 is the most."""
-
-    class Scaled(Precision):
-        def __init__(self, name: str, device: torch.device) -> None:
-            super().__init__(name, device)
-            self.half, self.scaler = True, torch.amp.GradScaler("cpu", enabled=True)
-
-        def autocast(self) -> AbstractContextManager[None]:
-            return nullcontext()
+    """In fp16, in which 2,048 is the most here."""
 
     class Large(SmallTask):
         def loss(self, batch: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
@@ -177,6 +191,28 @@ def test_what_the_loss_scale_spoils_is_no_nan_of_the_model(tmp_path: Path, monke
     assert metrics["skipped"] == 4
     with pytest.raises(FloatingPointError, match=r"the loss of ranks 0 is not"):
         run(tmp_path / "nan", SmallTask(spoil={(5, 0)}), on_nan="stop")
+
+
+def test_the_loss_scale_comes_with_the_run_and_begins_anew_where_there_was_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """fp32 to fp16, fp16 to fp16, and back."""
+
+    def scale_at(step: int) -> dict[str, float]:
+        path = tmp_path / "checkpoints" / f"step-{step:08d}.pt"
+        found: dict[str, float] = torch.load(path, weights_only=True)["scaler"]
+        return found
+
+    run(tmp_path, steps=3)
+    assert scale_at(3) == {}
+    monkeypatch.setattr("v2a.training.loop.Precision", Scaled)
+    run(tmp_path, steps=6)
+    assert (scale_at(6)["scale"], scale_at(6)["_growth_tracker"]) == (65536.0, 3)
+    run(tmp_path, steps=8)
+    assert scale_at(8)["_growth_tracker"] == 5
+    monkeypatch.undo()
+    _, metrics = run(tmp_path, steps=10)
+    assert (metrics["step"], scale_at(10)) == (10, {})
 
 
 def test_steps_left_out_in_a_row_are_counted_over_a_stop(tmp_path: Path):

@@ -11,8 +11,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.media.moving import TINY, moving_discs
-from tests.unit.vqvae.runs import context, small
+from tests.unit.vqvae.runs import SMALL, context, small
 from v2a.stages import run_stage
+from v2a.training.checkpoint import CheckpointError
 from v2a.training.stamp import read_stamp
 from v2a.vqvae.__main__ import main
 
@@ -109,8 +110,58 @@ def test_a_resume_says_what_is_otherwise_now(discs: Path, tmp_path: Path, capsys
 
 def test_other_clips_in_the_same_folder_are_refused(finished: tuple[Path, dict[str, float]], tmp_path: Path):
     out, _ = finished
+    stamp = (out / "stage.json").read_bytes()
     with pytest.raises(ValueError, match="belongs to another order"):
         run_stage("vqvae", small(moving_discs(tmp_path, seed=1)), context(out))
+    assert (out / "stage.json").read_bytes() == stamp
+
+
+def test_another_seed_in_the_same_folder_is_refused_and_leaves_no_trace(
+    discs: Path, finished: tuple[Path, dict[str, float]], capsys: pytest.CaptureFixture[str]
+):
+    """train.steps is above what is done: the run would go on."""
+    out, _ = finished
+    before = {path: path.read_bytes() for path in out.glob("*.json*")}
+    with pytest.raises(ValueError, match="belongs to another order: the seed was 0 and is 1"):
+        run_stage("vqvae", small(discs, "train.seed=1", "train.steps=20"), context(out))
+    assert {path: path.read_bytes() for path in out.glob("*.json*")} == before
+    assert "from now on" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        (["model.dim=4"], r"its encoder\.\S+ is of shape \[16, .*\], this one's of \[4, .*\], and [0-9]+ more differ"),
+        (["model=residual"], r"it has no encoder\.linear, and [0-9]+ more differ"),
+        (["quantizer=gradient"], r"it has quantizer\.\w+"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused_in_a_sentence(
+    discs: Path, finished: tuple[Path, dict[str, float]], tmp_path: Path, changes: list[str], difference: str
+):
+    """In a folder whose stage.json is gone."""
+    shutil.copytree(finished[0], tmp_path / "run", ignore=shutil.ignore_patterns("stage.json"))
+    sentence = (
+        f"this checkpoint is of another network: {difference}.*; go on with the run's own settings or choose another"
+    )
+    with pytest.raises(CheckpointError, match=sentence) as caught:
+        run_stage("vqvae", small(discs, *changes), context(tmp_path / "run"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "stage.json").exists()
+
+
+def test_less_steps_than_are_done_are_nothing_to_do(
+    finished: tuple[Path, dict[str, float]], discs: Path, capsys: pytest.CaptureFixture[str]
+):
+    out, metrics = finished
+    before = {path: path.read_bytes() for path in out.glob("*.json*")}
+    assert main([f"data={discs}", *SMALL, "train.steps=6", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "already at step 12, beyond train.steps=6; nothing to do" in said
+    assert f"psnr {metrics['test/psnr']:.4g}" in said
+    for wrong in ("finished", "going on", "from now on"):
+        assert wrong not in said
+    assert {path: path.read_bytes() for path in out.glob("*.json*")} == before
 
 
 def test_a_damaged_stamp_is_named(finished: tuple[Path, dict[str, float]], tmp_path: Path):
