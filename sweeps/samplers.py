@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
+_FIRST = 6  # a trial has this part of its steps before it is compared: learning rates warm up, codebooks settle
 _REDUCTION = (
     3  # asha: one trial in three goes on at each rung (Li et al. 2018 use 4, with more rungs than short runs have)
 )
@@ -56,15 +57,20 @@ def make_pruner(name: str, steps: int, every: int) -> BasePruner:
     """
     from optuna import pruners
 
+    first = first_rung(steps, every)
     if name == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=max(1, every), reduction_factor=_REDUCTION)
+        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=_REDUCTION)
     if name == "hyperband":
-        return pruners.HyperbandPruner(
-            min_resource=max(1, every), max_resource=max(steps, every, 1), reduction_factor=_REDUCTION
-        )
+        return pruners.HyperbandPruner(min_resource=first, max_resource=max(steps, first), reduction_factor=_REDUCTION)
     if name == "median":
         return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=every)
     return pruners.NopPruner()
+
+
+def first_rung(steps: int, every: int) -> int:
+    """The step at which a trial is first compared: a sixth of the run, at a report."""
+    every = max(1, every)
+    return every * max(1, -(-steps // (_FIRST * every)))
 
 
 def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = False) -> int:

@@ -11,7 +11,7 @@ from sweeps.objective import Objective
 from sweeps.place import find_place
 from sweeps.plan import Plan
 from sweeps.report import write_page
-from sweeps.samplers import PRUNERS, SAMPLERS, make_pruner
+from sweeps.samplers import PRUNERS, SAMPLERS, first_rung, make_pruner
 from sweeps.space import parse_parameter
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
@@ -70,6 +70,13 @@ def test_parameters_that_do_not_go_together_are_set_aside(tmp_path: Path):
     aside = [t.user_attrs["set_aside"] for t in sweep.study.get_trials() if "set_aside" in t.user_attrs]
     assert any("do not go together: expected model.dim of at most" in why for why in aside)
     assert all(trial is not None and sweep.plan.resolved(trial.params) for trial in found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "first"), [(200, 25, 50), (100, 1, 17), (5, 10, 10), (10_000, 1000, 2000), (1, 1, 1)]
+)
+def test_a_trial_is_first_compared_after_a_sixth_of_its_steps(steps: int, every: int, first: int):
+    assert first_rung(steps, every) == first
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
