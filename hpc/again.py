@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
-from hpc.slurm_query import SlurmError, exclude_nodes, job_state, requeue
+from hpc.slurm_query import SlurmError, exclude_nodes, job_state, partitions, requeue
 
 T = TypeVar("T")
 RESTARTS = 20
@@ -129,11 +129,24 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     try:
         _patiently(lambda: requeue(job_id))
         if verdict.node:
-            exclude_nodes(job_id, verdict.node)
+            _keep_away(run_dir, job_id)
     except SlurmError as error:
         print(f"again: {error}", file=sys.stderr, flush=True)
     time.sleep(_LAST_WORDS_S)
     return status or 1
+
+
+def _keep_away(run_dir: Path, job_id: str) -> None:
+    """Exclude the nodes that were not fit, those that were excluded before too; unless the job needs every node that there is."""
+    spec = (read_json(run_dir / RUN) or {}).get("spec") or {}
+    unfit = sorted({str(event["unfit"]) for event in since_submitted(attempts(run_dir)) if event.get("unfit")})
+    known = partitions()
+    there = known.get(spec.get("partition") or "") or next(iter(known.values()), None)  # the default comes first
+    if there is None or int(spec.get("nodes", 1)) + len(unfit) > there.nodes:
+        print(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition", flush=True)
+        return
+    before = [str(spec["exclude"])] if spec.get("exclude") else []
+    exclude_nodes(job_id, ",".join([*before, *unfit]))
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -14,10 +14,10 @@ _MOST_NAMED = 5
 def all_runs(runs: Path) -> list[Path]:
     """Folders of all runs, oldest first."""
     try:
-        found = [path for path in runs.iterdir() if (path / RUN).exists()]
+        found = [path for path in runs.iterdir() if is_run(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(found, key=lambda path: ((path / RUN).stat().st_mtime, path.name))
+    return sorted(found, key=lambda path: (_written(path), path.name))
 
 
 def find_run(runs: Path, name: str) -> Path:
@@ -48,3 +48,11 @@ def find_run(runs: Path, name: str) -> Path:
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run, also one that no submission made."""
     return path.is_dir() and ((path / RUN).exists() or (path / ATTEMPTS).exists())
+
+
+def _written(path: Path) -> float:
+    """When a run was submitted last; of one that a batch script started, when its record was written."""
+    try:
+        return (path / RUN if (path / RUN).exists() else path / ATTEMPTS).stat().st_mtime
+    except OSError:
+        return 0.0

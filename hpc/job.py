@@ -1,6 +1,7 @@
 """What is submitted, as one validated value, and what it becomes: submitit's parameters, or a local command. Pure functions."""
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -92,7 +93,7 @@ class JobSpec:
 
 def mark_of(run_dir: Path) -> str:
     """A job's comment, by which it is known as the run's also when the submission was killed before it wrote down the job's id."""
-    return f"v2a:{hashlib.sha256(str(run_dir).encode()).hexdigest()[:16]}"
+    return f"v2a:{hashlib.sha256(os.path.realpath(run_dir).encode()).hexdigest()[:16]}"
 
 
 def parse_minutes(text: str) -> int:

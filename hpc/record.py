@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
+CONFIG = "config.json"  # of the worker: also of a run that no submission wrote down
 _TAIL_BYTES = 16_384
 
 

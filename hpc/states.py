@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc.job import mark_of
-from hpc.record import RESULT, RUN, attempts, read_json, since_submitted
+from hpc.record import CONFIG, RESULT, RUN, attempts, read_json, since_submitted
 from hpc.slurm_query import Job, SlurmError, accounted, my_jobs
 
 ACTIVE = ("pending", "running")
@@ -105,7 +105,7 @@ def _state(
     run_dir: Path, events: list[dict[str, Any]], job_id: str | None, jobs: Mapping[str, Job], answered: bool
 ) -> RunState:
     run, result = read_json(run_dir / RUN), read_json(run_dir / RESULT)
-    stage = str((run or {}).get("stage", ""))
+    stage = str((run or read_json(run_dir / CONFIG) or {}).get("stage", ""))
     job = jobs.get(job_id) if job_id else None
     if job is not None and not _is_ours(job, run_dir, events):
         job = None
@@ -127,7 +127,7 @@ def _word(
 ) -> tuple[str, str]:
     if result is not None:
         return "finished", ""
-    if run is None:
+    if run is None and not events:
         return "none", "there is no such run"
     if job is not None and job.waits:
         return "pending", job.reason

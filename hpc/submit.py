@@ -54,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _submit(plan, options)
     except (ConfigError, JobError, SlurmError) as error:
         print(f"submit: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nsubmit: interrupted; the same command finds what was submitted", file=sys.stderr)
+        return INTERRUPTED
     except OSError as error:
         print(f"submit: the run's folder cannot be made: {error}. Choose another place with --runs", file=sys.stderr)
     return 1

@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from hpc.outcome import PreflightFailed
 from hpc.slurm_query import SlurmError
 from hpc.stage_settings import ConfigError, resolve_settings
 from hpc.team import stop_signals
@@ -100,7 +101,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             return 0
         return _search(command)
-    except (ConfigError, StudyError, StorageError, SlurmError, TrialFailed, WorkersFailed, ValueError) as error:
+    except (
+        ConfigError,
+        StudyError,
+        StorageError,
+        SlurmError,
+        PreflightFailed,
+        TrialFailed,
+        WorkersFailed,
+        ValueError,
+    ) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
         print(f"optuna_run: {error}. What is whole is kept, and the same command goes on", file=sys.stderr)

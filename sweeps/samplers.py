@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
+_FIRST = 6  # a trial has this part of its steps before it is compared: learning rates warm up, codebooks settle
 _REDUCTION = (
     3  # asha: one trial in three goes on at each rung (Li et al. 2018 use 4, with more rungs than short runs have)
 )
@@ -29,6 +31,7 @@ def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
         seed: of its draws; another one for each trial, or two processes draw the same. Of a grid its order, which is the study's.
     """
     from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
 
     if name == "grid":
         return samplers.GridSampler({p.name: list(p.grid()) for p in plan.space}, seed=seed)
@@ -39,7 +42,9 @@ def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
     if name == "cmaes":
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     conditional = any(parameter.when for parameter in plan.space)
-    return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # that `group` may change is no news for a user
+        return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
 
 
 def make_pruner(name: str, steps: int, every: int) -> BasePruner:
@@ -52,15 +57,20 @@ def make_pruner(name: str, steps: int, every: int) -> BasePruner:
     """
     from optuna import pruners
 
+    first = first_rung(steps, every)
     if name == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=max(1, every), reduction_factor=_REDUCTION)
+        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=_REDUCTION)
     if name == "hyperband":
-        return pruners.HyperbandPruner(
-            min_resource=max(1, every), max_resource=max(steps, every, 1), reduction_factor=_REDUCTION
-        )
+        return pruners.HyperbandPruner(min_resource=first, max_resource=max(steps, first), reduction_factor=_REDUCTION)
     if name == "median":
         return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=every)
     return pruners.NopPruner()
+
+
+def first_rung(steps: int, every: int) -> int:
+    """The step at which a trial is first compared: a sixth of the run, at a report."""
+    every = max(1, every)
+    return every * max(1, -(-steps // (_FIRST * every)))
 
 
 def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = False) -> int:

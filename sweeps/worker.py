@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpc.outcome import PreflightFailed
 from hpc.slurm_query import SlurmError, requeue
 from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when there is nothing more to do here, 1 when this rank failed."""
     try:
         return work(parser().parse_args(arguments).folder)
-    except (TrialFailed, ConfigError, StorageError, SlurmError, ValueError, OSError) as error:
+    except (TrialFailed, PreflightFailed, ConfigError, StorageError, SlurmError, ValueError, OSError) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 1
 

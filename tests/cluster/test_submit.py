@@ -47,6 +47,15 @@ def test_four_hosts_train_to_what_one_process_trains_to(cluster: Testbed, runs: 
         torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=1e-5)
 
 
+def test_two_hosts_without_pmix_find_each_other(cluster: Testbed, runs: Path) -> None:
+    options = ["--nodes", "2", "--controller", "gloo", "--follow", "--runs", str(runs)]
+    cluster.run(*SUBMIT, *options, "stage=selftest", "steps=5")
+    found, _ = result(runs)
+    assert (found["world_size"], found["step"], found["ranks_agree"]) == (2, 5, 1)
+    again = cluster.run(*SUBMIT, *options, "stage=selftest", "steps=5").stdout
+    assert "nothing to do; --again runs it once more" in again
+
+
 def test_more_nodes_than_the_partition_has_are_refused_before_the_queue(cluster: Testbed, runs: Path) -> None:
     done = cluster.run(*SUBMIT, "--nodes", "5", "--runs", str(runs), "stage=selftest", check=False)
     assert done.returncode == 1

@@ -71,7 +71,7 @@ def _disturb(cluster: Testbed, runs: Path, faults: dict[str, Callable[[Testbed, 
 @pytest.fixture(scope="module")
 def runs(_running: Testbed, shared_folder: Path) -> Iterator[Path]:
     """A run that is left alone, one whose rank is killed, one that an administrator requeues, and one whose time is short."""
-    folder = shared_folder / "survivors"
+    folder = shared_folder / "it's the survivors'; $HOME"
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("killed", "requeued", "alone"):
         _running.run(*_DOOR, "--runs", str(folder), "--name", name)

@@ -134,10 +134,23 @@ def test_the_same_error_twice_stops_it(job: Path, fake_slurm: FakeSlurm, capsys:
     assert not any("requeue" in call for call in fake_slurm.calls("scontrol"))
 
 
-def test_an_unfit_node_is_excluded(job: Path, fake_slurm: FakeSlurm):
+@pytest.mark.parametrize(
+    ("spec", "excluded"),
+    [
+        ({}, ["ExcNodeList=t4-2"]),
+        ({"nodes": 3, "exclude": "t4-[3-4]"}, ["ExcNodeList=t4-[3-4],t4-2"]),
+        ({"nodes": 4}, None),
+        ({"nodes": 1, "partition": "dgx"}, None),
+    ],
+)
+def test_an_unfit_node_is_excluded_where_there_are_others(
+    spec: dict[str, object], excluded: list[str] | None, job: Path, fake_slurm: FakeSlurm
+):
+    write_json(job / "run.json", {"spec": {"restarts": 2, **spec}})
     append(job, "failed", error="no room", step=0, unfit="t4-2")
     judge(job, "4711", 1)
-    assert fake_slurm.jobs()[0]["update"] == ["ExcNodeList=t4-2"]
+    assert fake_slurm.jobs()[0].get("update") == excluded
+    assert fake_slurm.jobs()[0]["state"] == "PENDING"
 
 
 def test_a_finished_run_is_a_success_whatever_its_ranks_said(job: Path, fake_slurm: FakeSlurm):

@@ -91,6 +91,16 @@ def test_the_command_itself(tmp_path: Path):
     assert len(attempts(run_dir)) == 3
 
 
+def test_in_this_very_process_for_a_debugger(tmp_path: Path):
+    command = [sys.executable, "-m", "hpc.submit", "--cluster", "debug", "--runs", str(tmp_path), "stage=selftest"]
+    two = subprocess.run([*command, "--nodes", "2"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert two.returncode == 1
+    assert "expected one rank with --cluster debug, but got 2" in two.stderr
+    one = subprocess.run([*command, "steps=2"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert one.returncode == 0, one.stderr
+    assert "rank 0 of 1" in one.stdout
+
+
 def test_ctrl_c_stops_it_and_the_same_command_goes_on(tmp_path: Path):
     command = [
         sys.executable,

@@ -93,6 +93,30 @@ def test_a_job_of_the_same_number_may_be_another_runs(tmp_path: Path, fake_slurm
     assert state_of(run_dir).state == "lost"
 
 
+def test_a_run_is_known_by_any_way_to_its_folder(
+    tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert state_of(Path("selftest-1")).state == state_of(tmp_path / "link" / "selftest-1").state == "running"
+
+
+def test_a_run_of_a_batch_script_is_a_run_too(
+    tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = tmp_path / "runs" / "mine"
+    run_dir.mkdir(parents=True)
+    write_json(run_dir / "config.json", {"stage": "vqvae"})
+    append(run_dir, "submitted", where="slurm", job_id="4711", job_name="v2a-vqvae")
+    job = {"id": "4711", "state": "RUNNING", "flags": {"job-name": "v2a-vqvae"}}
+    (fake_slurm.folder / "jobs" / "4711.json").write_text(json.dumps(job))
+    assert status.main(["--runs", str(tmp_path / "runs")]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["mine", "running"]
+    assert state_of(run_dir).stage == "vqvae"
+
+
 def test_accounting_remembers_what_the_controller_forgot(tmp_path: Path, fake_slurm: FakeSlurm):
     run_dir = _run(tmp_path, "selftest-1", "4711")
     (fake_slurm.folder / "sacct").write_text("4711|TIMEOUT|0:0|2026-11-30T00:00:00|t4|2|t4-[1-2]|selftest-1\n")

@@ -12,6 +12,9 @@ import pytest
 
 from hpc import submit
 from hpc.follow import Tail
+from hpc.job import JobError
+from hpc.launch import launch
+from hpc.states import states
 from tests.house.source import CHECKOUT
 from tests.unit.fake_slurm import ROSIE, TESTBED, FakeSlurm, install
 from tests.unit.inputs import write_inputs
@@ -431,6 +434,26 @@ def test_run_json_says_what_ran(tmp_path: Path, slurm: FakeSlurm):
     assert run["settings"]["steps"] == 7
     assert run["spec"]["nodes"] == 2
     assert {"python", "submitit"} <= run["environment"].keys()
+
+
+def test_from_python(tmp_path: Path, slurm: FakeSlurm):
+    """What a sweep calls: many submissions, and one question for all of them."""
+    found = [
+        launch("selftest", [f"seed={seed}"], runs=tmp_path, nodes=2, partition="low", minutes=5) for seed in range(3)
+    ]
+    assert [(one.how, one.job_id) for one in found] == [
+        ("submitted", "4711"),
+        ("submitted", "4712"),
+        ("submitted", "4713"),
+    ]
+    assert launch("selftest", ["seed=1"], runs=tmp_path, nodes=2, partition="low").how == "attached"
+    before = len(slurm.calls("squeue"))
+    slurm.set("4712", state="RUNNING")
+    now = states([one.run_dir for one in found])
+    assert [now[one.run_dir].state for one in found] == ["pending", "running", "pending"]
+    assert len(slurm.calls("squeue")) == before + 1
+    with pytest.raises(JobError, match="partition t4 has 4 nodes, but --nodes 9"):
+        launch("selftest", runs=tmp_path, nodes=9)
 
 
 def test_output_is_shown_once_and_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

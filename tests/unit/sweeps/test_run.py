@@ -38,7 +38,7 @@ def the_study(folder: Path) -> Sweep:
     return open_sweep(open_storage(find_place(None, journal, {})), "my study; $HOME", None)
 
 
-def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 240) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
@@ -46,11 +46,11 @@ def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 120)
 
 
 def test_a_study_runs_to_its_end_and_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    command = arguments(tmp_path, "--trials", "3", "--parallel", "2", "--seed", "1", "--pruner", "none")
+    command = arguments(tmp_path, "--trials", "2", "--parallel", "2", "--seed", "1", "--pruner", "none")
     assert optuna_run.main([*command, "steps=4"]) == 0
     sweep = the_study(tmp_path)
-    assert [trial.state.name for trial in sweep.trials()] == ["COMPLETE"] * 3
-    assert len({str(trial.params) for trial in sweep.trials()}) == 3
+    assert [trial.state.name for trial in sweep.trials()] == ["COMPLETE"] * 2
+    assert len({str(trial.params) for trial in sweep.trials()}) == 2
     for trial in sweep.trials():
         folder = Path(trial.user_attrs["folder"])
         result = json.loads((folder / "result.json").read_text())
@@ -58,12 +58,12 @@ def test_a_study_runs_to_its_end_and_is_shown(tmp_path: Path, capfd: pytest.Capt
         assert list(trial.intermediate_values) == [1, 2, 3, 4]
         assert f"lr={trial.params['lr']!r}" in json.loads((folder / "config.json").read_text())["overrides"]
     said = capfd.readouterr().out
-    assert "trial 2 complete: value" in said
-    assert "3 complete; best loss" in said
+    assert "trial 1 complete: value" in said
+    assert "2 complete; best loss" in said
 
     before = len((tmp_path / "my study; $HOME" / "study.log").read_bytes())
     assert optuna_run.main([*command, "steps=4"]) == 0, "the same command again has nothing to do"
-    assert len(the_study(tmp_path).trials()) == 3
+    assert len(the_study(tmp_path).trials()) == 2
     assert len((tmp_path / "my study; $HOME" / "study.log").read_bytes()) == before
 
     assert report.main(["my study; $HOME", "--runs", str(tmp_path)]) == 0
@@ -110,14 +110,14 @@ def test_a_bad_trial_is_pruned_with_its_checkpoint_kept(tmp_path: Path):
 
 
 def test_what_went_wrong_is_recorded_and_does_not_end_the_sweep(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    command = arguments(tmp_path, "--trials", "2", "--parallel", "2", "--objective", "validation/psnr:max")
+    command = arguments(tmp_path, "--trials", "1", "--parallel", "1", "--objective", "validation/psnr:max")
     assert optuna_run.main([*command, "steps=1"]) == 0
     trials = the_study(tmp_path).trials()
-    assert [trial.state.name for trial in trials] == ["FAIL", "FAIL"]
+    assert [trial.state.name for trial in trials] == ["FAIL"]
     assert all(
         trial.user_attrs["reason"].startswith("the run has no validation/psnr; its metrics are") for trial in trials
     )
-    assert "2 fail" in capfd.readouterr().out
+    assert "1 fail" in capfd.readouterr().out
 
 
 def kill_what_runs(folder: Path) -> bool:
@@ -129,7 +129,7 @@ def kill_what_runs(folder: Path) -> bool:
 
 def test_a_killed_trial_goes_on_and_a_stopped_driver_keeps_its_checkpoint(tmp_path: Path):
     options = Options(
-        storage=f"journal:{tmp_path}/study.log", trials=1, parallel=1, sampler="random", pruner="none", seed=None, retries=2,
+        storage=f"journal:{tmp_path}/study.log", trials=1, parallel=1, sampler="random", pruner="none", seed=None, retries=1,
         metric="", steps=1, every=1,
     )  # fmt: skip
     storage = open_storage(find_place(options.storage, tmp_path, {}))
@@ -158,7 +158,7 @@ def test_a_killed_trial_goes_on_and_a_stopped_driver_keeps_its_checkpoint(tmp_pa
         wait_until("the trial trains again", lambda: trains(other_than=killed))
     finally:
         stop.set()
-        first.join(timeout=60)
+        first.join(timeout=240)
     wait_until("the trial stops", lambda: read_outcome(folder) is not None and not any(present([read_handle(folder)])))
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
     assert [trial.state.name for trial in sweep.trials()] == ["RUNNING"], "it is to be continued"
@@ -169,17 +169,17 @@ def test_a_killed_trial_goes_on_and_a_stopped_driver_keeps_its_checkpoint(tmp_pa
         wait_until("it goes on", lambda: "going on from step" in (folder / "output.log").read_text())
         assert read_handle(folder).attempt == 2, "being stopped is not the trial's fault"  # type: ignore[union-attr]
         wait_until("it is given up", lambda: kill_what_runs(folder) or not second.is_alive())
-        second.join(timeout=60)
+        second.join(timeout=240)
     finally:
         stop.set()
-        second.join(timeout=60)
+        second.join(timeout=240)
     (trial,) = sweep.trials()
     assert trial.state.name == "FAIL"
-    assert trial.user_attrs["reason"].startswith("its process ended 3 times without a word")
+    assert trial.user_attrs["reason"].startswith("its process ended 2 times without a word")
 
 
 def test_a_killed_driver_loses_nothing_and_two_share_a_study(tmp_path: Path):
-    command = arguments(tmp_path, "--trials", "4", "--parallel", "1", "--pruner", "none")
+    command = arguments(tmp_path, "--trials", "2", "--parallel", "1", "--pruner", "none")
     program = [sys.executable, "-m", "sweeps.optuna_run", *command, "steps=30"]
     quiet = {"cwd": CHECKOUT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     first = subprocess.Popen(program, **quiet)  # type: ignore[call-overload]
@@ -189,12 +189,12 @@ def test_a_killed_driver_loses_nothing_and_two_share_a_study(tmp_path: Path):
     other = subprocess.Popen(program, **quiet)  # type: ignore[call-overload]
     try:
         assert optuna_run.main([*command, "steps=30"]) == 0
-        assert other.wait(timeout=120) == 0
+        assert other.wait(timeout=240) == 0
     finally:
         other.kill()
     trials = the_study(tmp_path).trials()
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
-    assert len({str(trial.params) for trial in trials}) == 4
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2
+    assert len({str(trial.params) for trial in trials}) == 2
 
 
 def test_a_worker_runs_many_trials_in_one_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.listener import Listener
 from sweeps.place import StorageError, find_place
 from sweeps.storage import open_storage
 from sweeps.study import open_sweep
+from sweeps.trial_folder import Task
 from tests.contracts.studies import CONTRACT, ME, PLAN, Open
 from tests.databases.postgres import PASSWORD, Postgres, binaries
 
@@ -96,6 +98,27 @@ def test_a_database_that_is_away_is_waited_for(
     assert found[0] is not None
     assert "answers again" in capsys.readouterr().out
     assert [trial.state.name for trial in sweep.trials()] == ["RUNNING", "RUNNING"]
+
+
+def test_a_trial_trains_on_while_the_database_is_away_and_reports_later(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    sweep = open_sweep(open_storage(find_place(server.url, tmp_path, {})), "reports", PLAN)
+    trial = sweep.claim(tmp_path, ME, sampler="random", trials=1, seed=None)
+    assert trial is not None
+    listener = Listener(Task(server.url, "reports", trial.number, "selftest", [], "loss", "median", 100, 1))
+    assert not listener(1, {"loss": 3.0})
+    server.stop()
+    try:
+        assert not listener(2, {"loss": 2.0})
+        assert not listener(3, {"loss": 1.0}), "nobody is asked again at once"
+        assert "reports later" in capsys.readouterr().out
+    finally:
+        server.start()
+    assert not listener(4, {"other": 1.0})
+    listener.finish()
+    assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0}
 
 
 def test_a_database_that_stays_away_is_given_up_with_its_host(
