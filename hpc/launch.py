@@ -98,6 +98,8 @@ def submit(plan: Plan) -> Launched:
                 f"{spec.run_dir.name} was submitted before, and nobody can say whether it runs: {state.reason}"
             )
         _refuse_another(plan)
+        if (spec.run_dir / RUN).exists() and read_json(spec.run_dir / RUN) is None:
+            print(f"{spec.run_dir / RUN} could not be read, and is written anew", file=sys.stderr)
         code = take_snapshot(spec.run_dir.parent) if plan.request.snapshot and plan.where == "slurm" else code_root()
         write_json(spec.run_dir / RUN, _describe(plan, code))
         (spec.run_dir / RESULT).unlink(missing_ok=True)

@@ -43,9 +43,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None when there is none, or none that can be read."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def unreadable(path: Path) -> str:
+    """Why a file that is there cannot be read; empty when it can, or when there is none."""
+    try:
+        with path.open("rb"):
+            return ""
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def append(run_dir: Path, event: str, **fields: object) -> None:

@@ -254,6 +254,21 @@ def test_a_job_whose_submission_was_killed_is_found(
     assert len(slurm.jobs()) == 1
 
 
+def test_a_run_whose_description_is_damaged_is_written_down_anew(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    (path,) = tmp_path.glob("selftest-*/run.json")
+    path.write_text('{"stage": "self')
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert "is pending already as job 4711" in capsys.readouterr().out
+    slurm.set("4711", state="FAILED")
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert f"{path} could not be read, and is written anew" in capsys.readouterr().err
+    assert json.loads(path.read_text())["stage"] == "selftest"
+    assert [job["id"] for job in slurm.jobs()] == ["4711", "4712"]
+
+
 def test_after_waits_for_another_run(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _run("stage=selftest", "seed=1", runs=tmp_path) == 0
     (first,) = tmp_path.glob("selftest-*")
