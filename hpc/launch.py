@@ -87,7 +87,7 @@ def submit(plan: Plan) -> Launched:
     """Submit a plan, under a lock of the run's folder: two at once make one job."""
     spec = plan.spec
     spec.run_dir.mkdir(parents=True, exist_ok=True)
-    with _alone(spec.run_dir):
+    with _alone(spec.run_dir) as held:
         state = _find(plan)
         if state.state == "finished" and not plan.request.again:
             return Launched(spec.run_dir, state.job_id, "finished", state)
@@ -106,12 +106,13 @@ def submit(plan: Plan) -> Launched:
         if plan.where == "slurm":
             return Launched(spec.run_dir, _sbatch(spec, code), "submitted", state)
         _need_horovod(spec)
-        return Launched(spec.run_dir, None, "started", state, local.start(spec))
+        return Launched(spec.run_dir, None, "started", state, local.start(spec, held))
 
 
 @contextmanager
-def _alone(run_dir: Path) -> Iterator[None]:
-    """Hold the run's folder while it is looked at and submitted. On a file system without locks nothing is held."""
+def _alone(run_dir: Path) -> Iterator[int]:
+    """Hold the run's folder while it is looked at and submitted; gives the open file that is locked. On a file system without
+    locks nothing is held."""
     file = os.open(run_dir / ".submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -121,7 +122,7 @@ def _alone(run_dir: Path) -> Iterator[None]:
                 f"submit: {run_dir} cannot be locked ({error.strerror}): do not submit it twice at once",
                 file=sys.stderr,
             )
-        yield
+        yield file
     finally:
         os.close(file)
 

@@ -116,7 +116,8 @@ def _state(
     job = jobs.get(job_id) if job_id else None
     if job is not None and not _is_ours(job, run_dir, events):
         job = None
-    restarts = max(0, sum(event["event"] == "started" for event in events) - 1)
+    waited = sum(event["event"] == "failed" and bool(event.get("busy")) and not event.get("rank") for event in events)
+    restarts = max(0, sum(event["event"] == "started" for event in events) - 1 - waited)
     error = next((str(e.get("error", "")) for e in reversed(events) if e["event"] == "failed"), "")
     state, reason = _word(run, result, events, job, answered or job_id is None)
     if state not in (*ACTIVE, "finished"):

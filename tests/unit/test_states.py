@@ -77,6 +77,12 @@ def test_the_folder_and_slurm_together(
     assert found.is_active is expected.startswith(("pending", "running"))
 
 
+def test_waiting_for_another_process_is_no_restart(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _began(run_dir, *([_STARTED, ("failed", {"busy": True, "rank": 0})] * 3), _STARTED, _FAILED, _STARTED)
+    assert state_of(run_dir).restarts == 1
+
+
 def test_a_result_is_the_end_whatever_slurm_says(tmp_path: Path, fake_slurm: FakeSlurm):
     run_dir = _run(tmp_path, "selftest-1", "4711")
     _job(fake_slurm, run_dir, "4711", "FAILED")
