@@ -322,6 +322,36 @@ def test_another_run_in_a_named_folder_is_refused(tmp_path: Path, slurm: FakeSlu
     assert len(slurm.jobs()) == 2
 
 
+def test_what_has_finished_in_a_named_folder_is_not_another_runs_result(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path) == 0
+    (tmp_path / "mine" / "result.json").write_text("{}")
+    assert _run("--name", "mine", "stage=selftest", "lr=0.02", runs=tmp_path) == 1
+    assert "holds a run with lr=0.01" in capsys.readouterr().err
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_prepare_that_has_finished_goes_on_with_new_videos(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    videos = tmp_path / "my videos"
+    videos.mkdir()
+    (videos / "a.mp4").touch()
+    command = ["stage=prepare", f"videos={videos}", f"out={tmp_path / 'clips'}"]
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    (run_dir,) = (tmp_path / "runs").glob("prepare-*")
+    slurm.set("4711", state="COMPLETED")
+    (run_dir / "result.json").write_text("{}")
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    assert "nothing to do" in capsys.readouterr().out
+    (videos / "b.mp4").touch()
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    assert "its videos have changed since: it goes on" in capsys.readouterr().err
+    assert [job["flags"]["job-name"] for job in slurm.jobs()] == [run_dir.name] * 2
+
+
 @pytest.mark.parametrize("name", ["../up", "", "a b", "new\nline", "-x", "a/b"])
 def test_names_that_a_scheduler_reads_otherwise_are_refused(
     name: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
