@@ -19,6 +19,7 @@ from types import FrameType
 
 from hpc.again import decide, note_silent_end, restarts_of
 from hpc.job import JobError, JobSpec, local_command
+from hpc.ranks import WORKER, ranks_below
 from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
 from hpc.states import process_begun
 from v2a.stages import shares_tasks
@@ -109,6 +110,7 @@ class Supervisor:
         self._spec = spec
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        self._asked = False  # the ranks, by themselves
 
     def run(self) -> int:
         """The last processes' exit status."""
@@ -143,12 +145,21 @@ class Supervisor:
         self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with(os.getpid()))  # noqa: PLW1509
         if self._stopping:  # a signal came before there was anybody to hand it on to
             self._child.terminate()
-        return self._child.wait() % 256
+        status = self._child.wait() % 256
+        if self._asked and command[2] != WORKER:
+            print("the run was asked to stop, and its ranks have; horovodrun calls that an error", flush=True)
+        return status
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Ask the ranks. `horovodrun`, which kills them 5 s later, is asked the second time, or before there are ranks."""
         self._stopping = True
-        if self._child is not None and self._child.poll() is None:
-            os.kill(self._child.pid, signal.SIGTERM)
+        if self._child is None or self._child.poll() is not None:
+            return
+        ranks = [] if self._asked else ranks_below(self._child.pid)
+        self._asked = bool(ranks)
+        for pid in ranks or [self._child.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
 
 def _end_with(parent: int) -> Callable[[], None]:

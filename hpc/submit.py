@@ -38,7 +38,7 @@ def validate(settings: list[str]) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Submit; 0 when it was, 1 with a sentence when it could not be. With --follow, and locally, whoever started it: 0 when it finished."""
+    """Submit; 0 when it was (with --follow, or locally, whoever started it: when the run finished), 1 with a sentence otherwise."""
     options = parser().parse_intermixed_args(arguments)
     try:
         after = tuple(find_run(options.runs, name) for name in options.after)

@@ -12,6 +12,7 @@ import pytest
 from hpc import local
 from hpc.job import JobSpec
 from hpc.local import Supervisor, read_spec
+from hpc.ranks import ranks_below
 from hpc.record import append, attempts, write_json
 from tests.house.source import CHECKOUT
 
@@ -73,6 +74,42 @@ def test_a_signal_that_comes_while_its_ranks_are_started_is_not_lost(spec: JobSp
     monkeypatch.setattr(local.subprocess, "Popen", disturbed)
     assert supervisor.run() == -signal.SIGTERM % 256
     assert _events(spec) == ["submitted", "stopped"]
+
+
+# A launcher of two ranks which itself ends at once when it is asked to. A rank ends well when it is asked.
+_RANK = "import os, signal; signal.signal(15, lambda *_: os._exit(75)); print('here', flush=True); signal.pause()"
+_LAUNCHER = """
+import subprocess, sys
+rank = [sys.executable, "-m", "hpc.worker"]
+ranks = [subprocess.Popen(["sh", "-c", '"$@"; exit $?', "", *rank], stdout=subprocess.PIPE) for _ in range(2)]
+print([one.stdout.readline() for one in ranks], flush=True)
+print("ended", [one.wait() for one in ranks], flush=True)
+sys.exit(7)
+"""
+
+
+def test_ranks_are_asked_before_their_launcher(tmp_path: Path):
+    """What `horovodrun` is asked it hands on, and kills them 5 s later, whether or not they have saved."""
+    (tmp_path / "hpc").mkdir()
+    (tmp_path / "hpc" / "worker.py").write_text(_RANK)
+    command = [sys.executable, "-c", _LAUNCHER]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "[b'here\\n', b'here\\n']\n"
+        supervisor = Supervisor(JobSpec("selftest", (), tmp_path, nodes=2))
+        supervisor._child = launcher  # type: ignore[assignment]  # of text
+        assert len(ranks_below(launcher.pid)) == 2
+        supervisor._stop(signal.SIGTERM, None)
+        assert launcher.stdout.read() == "ended [75, 75]\n"
+    assert launcher.returncode == 7
+
+
+def test_a_launcher_without_ranks_is_asked_itself(tmp_path: Path):
+    with subprocess.Popen(["sleep", "600"]) as launcher:
+        supervisor = Supervisor(JobSpec("selftest", (), tmp_path, nodes=2))
+        supervisor._child = launcher
+        supervisor._stop(signal.SIGTERM, None)
+        assert launcher.wait() == -signal.SIGTERM
 
 
 def test_what_it_is_told_to_run_is_what_was_written_down(spec: JobSpec):
