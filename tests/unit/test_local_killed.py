@@ -131,3 +131,43 @@ def test_a_run_that_cannot_be_started_is_said(tmp_path: Path, begun: list[Launch
     (run_dir / "attempts.jsonl").symlink_to("missing/file")
     with pytest.raises(JobError, match=r"the run could not be started: local: .*No such file"):
         _launch(begun, tmp_path)
+
+
+def test_a_second_command_follows_the_run_to_its_end(tmp_path: Path, begun: list[Launched]):
+    supervisor = _launch(begun, tmp_path).process
+    assert supervisor is not None
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "hpc.submit",
+        "--cluster",
+        "local",
+        "--runs",
+        str(tmp_path),
+        "stage=selftest",
+        _LONG,
+    ]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as second:
+        assert second.stdout is not None
+        said = ""
+        while "is running already: this is it" not in said:
+            line = second.stdout.readline()
+            assert line, said
+            said += line
+        supervisor.terminate()
+        supervisor.wait()
+        assert f"{begun[0].run_dir.name} stopped: asked to stop" in second.stdout.read()
+    assert second.returncode == 1
+
+
+def test_the_last_line_of_a_pipeline_says_why_a_link_failed(tmp_path: Path):
+    (tmp_path / "no videos").mkdir()
+    words = ["--cluster", "local", "--runs", str(tmp_path / "runs"), "pipeline", f"videos={tmp_path / 'no videos'}"]
+    command = [sys.executable, "-m", "hpc.submit", *words, f"data={tmp_path / 'clips'}"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("pipeline: prepare (prepare-")
+    assert "failed: there is no video in" in last
+    assert last.endswith("; nothing after it was started")
