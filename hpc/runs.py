@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         first, second = (find_run(options.runs, name) for name in (options.first, options.second))
         print("\n".join(compare(first, second, options.metric)))
-    except JobError as error:
+    except (JobError, OSError) as error:
         print(f"runs: {error}", file=sys.stderr)
         return 1
     return 0

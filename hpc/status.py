@@ -90,12 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
             if options.watch is None:
                 return 0
             time.sleep(max(1.0, options.watch))
-    except JobError as error:
-        print(f"status: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
         return 0
+    except (JobError, OSError) as error:
+        print(f"status: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -37,6 +37,11 @@ SETTINGS = (
     "train.checkpoint_every=5", "train.workers=0", "train.precision=fp32",
 )  # fmt: skip
 KINDS = ("ema", "gradient")
+# A codebook, or our network with a codebook for each of the two steps of a group: two groups in a clip, one in a crop.
+NETWORKS: dict[str, tuple[str, ...]] = {
+    **{kind: (f"quantizer={kind}",) for kind in KINDS},
+    "residual": ("model=residual", "model.group=2", "model.channels=16", "model.dim=8", "quantizer.start_per_code=16"),
+}
 
 
 class Place:
@@ -128,16 +133,17 @@ def noted_restarts() -> Iterator[list[int]]:
 # --- resume -----------------------------------------------------------------------------------------------------------
 
 
-def check_a_resumed_run_is_the_undisturbed_one(place: Place, kind: str) -> None:
+def check_a_resumed_run_is_the_undisturbed_one(place: Place, network: str) -> None:
     """Stopped inside a window of records and inside an epoch, twice: everything is equal in the end."""
+    settings = NETWORKS[network]
     with noted_restarts() as restarts:
-        expected = place.train("whole", f"quantizer={kind}")
+        expected = place.train("whole", *settings)
     assert sum(restarts) > 0, "no code restarted: this run shows too little"
     assert expected["epoch/usage"] > 0
     for stop in (7, 11):
-        stopped = place.train("parts", f"quantizer={kind}", should_stop=asked_after(stop if stop == 7 else stop - 7))
+        stopped = place.train("parts", *settings, should_stop=asked_after(stop if stop == 7 else stop - 7))
         assert (stopped["step"], stopped["stopped"]) == (stop, 1)
-    found = place.train("parts", f"quantizer={kind}")
+    found = place.train("parts", *settings)
     assert differences(left(place.folder / "whole"), left(place.folder / "parts")) == []
     assert differences(expected, found) == []
 
@@ -320,7 +326,7 @@ def check_code_in_a_checkpoint_is_not_run(place: Place) -> None:
 
 
 CONTRACT: dict[str, Callable[[Place], None]] = {
-    **{f"resumed {kind}": partial(check_a_resumed_run_is_the_undisturbed_one, kind=kind) for kind in KINDS},
+    **{f"resumed {name}": partial(check_a_resumed_run_is_the_undisturbed_one, network=name) for name in NETWORKS},
     "refused": check_a_refused_resume_changes_nothing,
     "stop": check_one_rank_that_is_asked_stops_all,
     "spoiled": check_a_step_spoiled_on_one_rank_is_left_out_on_all,

@@ -22,7 +22,7 @@ def came(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("training")
     data = write_moving(folder / "data")
-    ended = launch("mpirun", ["-m", "tests.distributed.training_ranks", str(data), str(folder)], timeout_s=240)
+    ended = launch("mpirun", ["-m", "tests.distributed.training_ranks", str(data), str(folder)], timeout_s=480)
     assert ended.status == 0, ended.output
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.training import differences, left
+from tests.contracts.training import NETWORKS, differences, left
 from tests.distributed.launch import _MARK, LAUNCHERS, missing, survivors
 from tests.distributed.moving import write_moving
 from tests.house.source import CHECKOUT
@@ -173,8 +173,9 @@ def test_two_ranks_killed_and_stopped_end_as_the_undisturbed_run(data: Path, tmp
     assert found["world_size"] == 2
 
 
-def test_one_process_that_is_killed_ends_as_the_undisturbed_run(data: Path, tmp_path: Path):
-    settings = [*SETTINGS, f"data={data}", f"train.steps={STEPS}", "quantizer=gradient"]
+@pytest.mark.parametrize("network", ["gradient", "residual"])
+def test_one_process_that_is_killed_ends_as_the_undisturbed_run(data: Path, tmp_path: Path, network: str):
+    settings = [*SETTINGS, f"data={data}", f"train.steps={STEPS}", *NETWORKS[network]]
     expected = _finish("alone", tmp_path / "whole", settings)
     run, moment = tmp_path / "run", random.Random()
     _kill("alone", run, settings, ALL, moment)

@@ -16,7 +16,7 @@ from v2a.loading.codes import CodeDataset
 from v2a.stages import Context
 from v2a.training.alone import alone_in
 from v2a.training.precision import Precision, pick_device
-from v2a.training.stamp import stamp_run
+from v2a.training.stamp import check_stamp
 from v2a.training.whole_run import train_and_test
 from v2a.vqvae.load import LoadedVQVAE, load_vqvae
 
@@ -39,11 +39,11 @@ def run(config: Config, context: Context) -> dict[str, float]:
     _check(config, clips)
     grid = _grid(encoder)
     with alone_in(context.out, comm):
-        stamp_run(context.out, "audio", config, encoder.geometry, comm)
+        stamp = check_stamp(context.out, "audio", config, encoder.geometry)
         keep_encoder(context.out, Path(config.model), encoder.identity, comm)
         decoder = make_decoder(config.decoder, config.weights, grid, codebooks_of(encoder.model), config.train.seed)
         task = AudioTask(decoder.to(device), device, fps=encoder.geometry.fps)
-        return train_and_test(task, (clips, held_out, test), config.train, context, device)
+        return train_and_test(task, (clips, held_out, test), config.train, context, device, stamp)
 
 
 def plan(config: Config) -> list[str]:

@@ -106,9 +106,9 @@ def read_metrics(folder: Path, step: int, weights: str) -> dict[str, float]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records that can be read: a killed run may leave half a line."""
+    """The records that can be read: a killed run may leave half a line, a broken disk anything."""
     try:
-        text = path.read_text()
+        text = path.read_text(errors="replace")
     except OSError:
         return
     for line in text.splitlines():

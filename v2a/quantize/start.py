@@ -13,13 +13,15 @@ from v2a.quantize.picks import generator, own_rows, pick
 ROUNDS = 10
 # Encodings for each code: of them k-means takes so many, and looks among so many for its seeds.
 PER_CODE = 256
+# And so many in all: a round takes as long as encodings times codes, on one rank, and Horovod ends ranks that wait for 300 s.
+MOST = 1 << 18
 SEEDS_PER_CODE = 8
 
 
 def first_codebook(
     batches: Sequence[tuple[torch.Tensor, int]], codes: int, comm: Comm, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """k-means of encodings from whole batches: all of them, or 256 for each code. Every rank calls it.
+    """k-means of encodings from whole batches: all of them, or 256 for each code, or 262,144. Every rank calls it.
 
     Args:
         batches: this rank's encodings, float32 [B, D, S], and how many all ranks together have, in equal shares.
@@ -30,7 +32,7 @@ def first_codebook(
     Returns:
         float32 [K, D], and each code's share of the encodings, float64 [K]; on the encodings' device, the same on all ranks.
     """
-    share = min(1.0, PER_CODE * codes / sum(total for _, total in batches))
+    share = min(1.0, min(PER_CODE * codes, MOST) / sum(total for _, total in batches))
     parts: list[torch.Tensor] = []
     for z, total in batches:
         numbers = pick(total, max(1, int(total * share)), random)

@@ -14,6 +14,7 @@ from v2a.interrupt import StopSignals
 from v2a.shards.errors import ShardError
 from v2a.stages import Context, load_config, run_stage, stage_summary
 from v2a.tasks import SerialTasks
+from v2a.training.places import check_places
 
 _INTERRUPTED = 130
 
@@ -51,6 +52,7 @@ def run_command(
     options = parser.parse_intermixed_args(arguments)
     try:
         config = validate_settings(stage, options.settings)
+        check_places(options.out)
         for line in plan(config):
             print(line, flush=True)
         if options.dry_run:

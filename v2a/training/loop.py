@@ -21,6 +21,7 @@ from v2a.training.config import Train
 from v2a.training.feed import Feed
 from v2a.training.leftovers import remove_leftovers
 from v2a.training.network import load_state
+from v2a.training.places import check_places
 from v2a.training.precision import Precision
 from v2a.training.record import Recorder
 from v2a.training.schedule import lr_factor, parameter_groups, set_lr
@@ -56,9 +57,10 @@ def train(  # noqa: PLR0913 - the last one by name
     Raises:
         FloatingPointError: too many gradients in a row are not finite; on all ranks, with step and ranks.
         CheckpointError: there are checkpoints, and none is sound; or they are of another network.
-        ValueError: they are of other clips or of another seed.
+        ValueError: they are of other clips or of another seed; or something else stands where the run's files go.
         RanksDiffer: the ranks drifted apart; looked at whenever a checkpoint is written.
     """
+    check_places(context.out)
     trainer = _Trainer(task, feed, config, context, device)
     trainer.resume()
     try:

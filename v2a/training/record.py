@@ -107,9 +107,9 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _keep_until(path: Path, step: int) -> Path:
-    """Take back lines of later steps, and a last one that was never finished."""
+    """Take back lines of later steps, and what is no record: a last one that was never finished, bytes of a broken disk."""
     kept = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)

@@ -10,6 +10,7 @@ import torch
 from v2a.comm import Comm, LocalComm
 from v2a.loading.dataset import ClipDataset
 from v2a.models.make import make_vqvae
+from v2a.quantize.start import MOST, PER_CODE
 from v2a.stages import Context
 from v2a.training.alone import alone_in
 from v2a.training.precision import Precision, pick_device
@@ -47,13 +48,13 @@ def plan(config: Config) -> list[str]:
     model = make_vqvae(config.model, config.quantizer, LocalComm(), config.train.seed)
     grid = clips.geometry.latent_grid([config.model.product])
     frames = config.crop or clips.geometry.frames
-    starts = config.quantizer.start == "kmeans" and config.quantizer.start_per_code
+    starts = min(config.quantizer.start_per_code, PER_CODE) if config.quantizer.start == "kmeans" else 0
     bits = (config.quantizer.codes - 1).bit_length()
     return [
         f"clips of {clips.geometry}: {len(clips)} to train on, {len(held_out)} for validation, {len(test)} for the test",
         f"model {config.model.name}: {sum(p.numel() for p in model.parameters() if p.requires_grad):,} weights, "
         f"{config.quantizer.codes} codes of {config.model.dim} numbers ({config.quantizer.kind})",
-        f"the codebook starts from k-means of {starts * config.quantizer.codes:,} encodings"
+        f"the codebook starts from k-means of {min(starts * config.quantizer.codes, MOST):,} encodings"
         if starts
         else f"the codebook starts from {config.quantizer.start}"
         + " of the first batch" * (config.quantizer.start == "kmeans"),

@@ -120,7 +120,8 @@ def test_the_card_tells_metrics_data_and_use(tmp_path: Path):
         {"step": 10, "validation/psnr": 11.5}, {"step": 15, "epoch/usage": 0.75, "epoch/perplexity": 9.5},
         {"step": 20, "validation/psnr": 22.25, "loss": 4.0}, {"step": 30, "validation/psnr": 33.5},
     ]  # fmt: skip
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 20, "vali')
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 20, "vali'
+    (run / "metrics.jsonl").write_bytes(b"\xff\xfe of a broken disk\n" + text.encode())
     weights = weights_hash(read_run(run).weights)
     (run / "test.json").write_text(json.dumps({"step": 20, "weights": weights, "metrics": {"psnr": 21.125}}))
     assert main([str(run), "--out", str(tmp_path / "m")]) == 0

@@ -11,7 +11,7 @@ from v2a.quantize.base import Quantizer
 from v2a.quantize.config import Settings
 from v2a.quantize.make import make_quantizer
 from v2a.quantize.picks import generator, pick
-from v2a.quantize.start import k_means
+from v2a.quantize.start import first_codebook, k_means
 
 KINDS = ("ema", "gradient")
 
@@ -111,6 +111,25 @@ def test_k_means_of_known_points():
     order = centres.flatten().argsort()
     torch.testing.assert_close(centres[order], torch.tensor([[0.1], [10.2]]))
     assert counts[order].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(("most", "taken"), [(10**6, 4 * 256), (400, 400)])
+def test_k_means_takes_a_share_of_all_batches_that_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int, taken: int):
+    """256 for each code, but no more than the bound; from each batch alike, and the codebook is still of the data."""
+    sizes: list[int] = []
+
+    def noting(sample: torch.Tensor, codes: int, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes.append(len(sample))
+        return k_means(sample, codes, random)
+
+    monkeypatch.setattr("v2a.quantize.start.MOST", most)
+    monkeypatch.setattr("v2a.quantize.start.k_means", noting)
+    centres, z = clusters(4, 200)
+    batches = [(z.roll(number, 2), 800) for number in range(5)]
+    codebook, shares = first_codebook(batches, 4, LocalComm(), generator(0, 0))
+    assert sizes == [pytest.approx(taken, abs=len(batches))]
+    assert float(torch.cdist(centres, codebook).min(1).values.max()) < 0.05
+    torch.testing.assert_close(shares, torch.full((4,), 0.25, dtype=torch.float64), rtol=0, atol=0.08)
 
 
 @pytest.mark.parametrize("encodings", [1, 3, 32])

@@ -127,6 +127,27 @@ def test_what_killed_runs_left_is_removed_when_a_run_goes_on(tmp_path: Path, cap
     assert "by runs that were killed: step-00000009.pt, step-00000010.pt.tmp\n" in capsys.readouterr().out
 
 
+def test_what_is_no_record_is_left_out_of_the_records(tmp_path: Path):
+    """Bytes of a broken disk, in the middle and at the end."""
+    train(SmallTask(), SmallFeed(), settings(), context(tmp_path / "one", stop_after(8)), CPU)
+    file = tmp_path / "one" / "metrics.jsonl"
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([first, b'{"step": 5, "\xff\xfe\x80": 1\n', *rest, b"\x00\x9f\x92\x96"]))
+    run(tmp_path / "one")
+    run(tmp_path / "two")
+    assert records(tmp_path / "one") == records(tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "checkpoints", "pictures", "sounds"])
+def test_a_file_where_a_folder_is_to_be_is_named_before_anything_is_computed(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("mine")
+    task = SmallTask()
+    with pytest.raises(ValueError, match=rf"{name} is a file, and a folder is to be there; move it away, or choose"):
+        run(tmp_path, task)
+    assert task.begun is None
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_lines_of_steps_that_are_done_again_are_taken_back(tmp_path: Path):
     run(tmp_path)
     whole = (tmp_path / "metrics.jsonl").read_text()

@@ -191,6 +191,24 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("below", ["", "run"])
+@pytest.mark.parametrize("how", ["", "--dry-run"])
+def test_a_run_folder_that_is_a_file_is_said(
+    discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str, how: str
+):
+    file = tmp_path / "a file; $HOME"
+    file.write_text("mine")
+    assert main([f"data={discs}", *SMALL, *how.split(), "--out", str(file / below)]) == 1
+    assert f"vqvae: {file} is a file, and a folder is to be there; move it away, or choose" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+def test_a_folder_where_a_file_is_to_be_is_said(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "metrics.jsonl").mkdir()
+    assert main([f"data={discs}", *SMALL, "--out", str(tmp_path)]) == 1
+    assert "metrics.jsonl is a folder, and a file is to be there; move it away" in capsys.readouterr().err
+
+
 def test_a_split_without_clips_is_no_hindrance(tmp_path: Path):
     data = moving_discs(tmp_path / "clips", clips=1)
     metrics = run_stage("vqvae", small(data, "train.steps=2"), context(tmp_path / "run"))
@@ -202,4 +220,7 @@ def test_a_dry_run_writes_nothing(discs: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["--dry-run", "preset=tiny", f"data={discs}", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "codes of a clip: 5x9x8" in said
+    assert "the codebook starts from k-means of 16,384 encodings" in said
     assert list(tmp_path.iterdir()) == []
+    assert main(["--dry-run", "preset=tiny", f"data={discs}", "quantizer.codes=8192"]) == 0
+    assert "the codebook starts from k-means of 262,144 encodings" in capsys.readouterr().out
