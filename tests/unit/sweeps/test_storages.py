@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,6 +120,11 @@ def test_a_trial_trains_on_while_the_database_is_away_and_reports_later(
     assert not listener(4, {"other": 1.0})
     listener.finish()
     assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0}
+    again = Listener(Task(server.url, "reports", trial.number, "selftest", [], "loss", "median", 100, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a trial that goes on from step 1 says nothing twice
+        assert not any(again(step, {"loss": 0.5}) for step in (2, 3, 4))
+    assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0, 4: 0.5}
 
 
 def test_a_database_that_stays_away_is_given_up_with_its_host(
