@@ -49,6 +49,9 @@ def decide(events: Sequence[dict[str, Any]], restarts: int) -> Verdict:
         return Verdict(True, "its ranks ended before they began")
     last = ends[-1]
     error, step = str(last.get("error", "")), last.get("step")
+    if last.get("busy"):
+        return Verdict(True, error)
+    ends = [end for end in ends if not end.get("busy")]  # waiting for another process's end was no attempt
     if last["event"] == "finished":
         return Verdict(False, "it has finished")
     if last.get("final"):

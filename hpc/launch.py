@@ -31,7 +31,7 @@ from typing import Any
 from hpc import local
 from hpc.attempt import Attempt
 from hpc.job import JobError, JobSpec, submitit_parameters
-from hpc.plan import Plan, make_plan
+from hpc.plan import Plan, has_new_videos, make_plan
 from hpc.record import RESULT, RUN, append, attempts, read_json, write_json
 from hpc.request import Request
 from hpc.slurm_query import SlurmError, my_jobs
@@ -87,9 +87,11 @@ def submit(plan: Plan) -> Launched:
     """Submit a plan, under a lock of the run's folder: two at once make one job."""
     spec = plan.spec
     spec.run_dir.mkdir(parents=True, exist_ok=True)
-    with _alone(spec.run_dir):
+    with _alone(spec.run_dir) as held:
         state = _find(plan)
-        if state.state == "finished" and not plan.request.again:
+        _refuse_another(plan)
+        done = state.state == "finished" and not plan.request.again
+        if done and not has_new_videos(plan):
             return Launched(spec.run_dir, state.job_id, "finished", state)
         if state.is_active:
             return Launched(spec.run_dir, state.job_id, "attached", state)
@@ -97,19 +99,23 @@ def submit(plan: Plan) -> Launched:
             raise SlurmError(
                 f"{spec.run_dir.name} was submitted before, and nobody can say whether it runs: {state.reason}"
             )
-        _refuse_another(plan)
+        if done:
+            print(f"{spec.run_dir.name} has finished, and its videos have changed since: it goes on", file=sys.stderr)
+        if (spec.run_dir / RUN).exists() and read_json(spec.run_dir / RUN) is None:
+            print(f"{spec.run_dir / RUN} could not be read, and is written anew", file=sys.stderr)
         code = take_snapshot(spec.run_dir.parent) if plan.request.snapshot and plan.where == "slurm" else code_root()
         write_json(spec.run_dir / RUN, _describe(plan, code))
         (spec.run_dir / RESULT).unlink(missing_ok=True)
         if plan.where == "slurm":
             return Launched(spec.run_dir, _sbatch(spec, code), "submitted", state)
         _need_horovod(spec)
-        return Launched(spec.run_dir, None, "started", state, local.start(spec))
+        return Launched(spec.run_dir, None, "started", state, local.start(spec, held))
 
 
 @contextmanager
-def _alone(run_dir: Path) -> Iterator[None]:
-    """Hold the run's folder while it is looked at and submitted. On a file system without locks nothing is held."""
+def _alone(run_dir: Path) -> Iterator[int]:
+    """Hold the run's folder while it is looked at and submitted; gives the open file that is locked. On a file system without
+    locks nothing is held."""
     file = os.open(run_dir / ".submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
@@ -119,7 +125,7 @@ def _alone(run_dir: Path) -> Iterator[None]:
                 f"submit: {run_dir} cannot be locked ({error.strerror}): do not submit it twice at once",
                 file=sys.stderr,
             )
-        yield
+        yield file
     finally:
         os.close(file)
 
@@ -143,7 +149,8 @@ def _refuse_another(plan: Plan) -> None:
     if not isinstance(before, dict):
         return
     now = plan.identity
-    other = [name for name in sorted({*before, *now} - {"ranks"}) if before.get(name) != now.get(name)]
+    unknown = {"data.content"} - before.keys()  # of a run that was submitted before it was looked at
+    other = [name for name in sorted({*before, *now} - {"ranks"} - unknown) if before.get(name) != now.get(name)]
     if other:
         said = ", ".join(f"{name}={before.get(name)}" for name in other[:5])
         raise JobError(
@@ -189,7 +196,8 @@ def _describe(plan: Plan, code: Path) -> dict[str, Any]:
     return {
         "format": _FORMAT, "name": plan.spec.run_dir.name, "stage": plan.spec.stage, "where": plan.where, "profile": plan.profile,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "steps": steps.get("steps") if isinstance(steps, dict) else None,
-        "identity": plan.identity, "settings": settings, "spec": spec, "code": {"folder": str(code), **git_commit()},
+        "identity": plan.identity, "videos": plan.videos, "settings": settings, "spec": spec,
+        "code": {"folder": str(code), **git_commit()},
         "environment": {"python": platform.python_version(), "executable": sys.executable, **_versions()},
     }  # fmt: skip
 

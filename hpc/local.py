@@ -6,46 +6,81 @@ python -m hpc.local --run-dir runs/selftest-12345678
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from hpc.again import decide, note_silent_end, restarts_of
-from hpc.job import JobSpec, local_command
-from hpc.record import RESULT, RUN, append, read_json
+from hpc.job import JobError, JobSpec, local_command
+from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
 from hpc.states import process_begun
 from v2a.stages import shares_tasks
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
 
 
-def start(spec: JobSpec) -> subprocess.Popen[bytes]:
-    """Start the supervisor of a run whose `run.json` is written. It writes to `logs/local-….out`.
+def start(spec: JobSpec, held: int = -1) -> subprocess.Popen[bytes]:
+    """Start the supervisor of a run whose `run.json` is written, and wait until it has said so in the run's record.
+
+    It writes to `logs/local-….out`.
+
+    Args:
+        spec: the job.
+        held: an open file whose lock keeps others from submitting the run. The supervisor holds it, too, until it is known: it is
+            never unknown, also when this process is killed meanwhile.
 
     Raises:
         OSError: it cannot be started.
+        JobError: it ended before it began; with its last words.
     """
     logs = spec.run_dir / "logs"
     logs.mkdir(exist_ok=True)
-    number = len(list(logs.glob("local-*.out"))) + 1
-    command = [sys.executable, "-u", "-m", "hpc.local", "--run-dir", str(spec.run_dir)]
-    with (logs / f"local-{number:03d}.out").open("ab") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    append(
-        spec.run_dir,
-        "submitted",
-        where="local",
-        host=socket.gethostname(),
-        pid=process.pid,
-        begun=process_begun(process.pid),
-    )
-    return process
+    path = logs / f"local-{len(list(logs.glob('local-*.out'))) + 1:03d}.out"
+    ready, said = os.pipe()
+    command = [sys.executable, "-u", "-m", "hpc.local", "--run-dir", str(spec.run_dir), "--ready", str(said)]
+    passed = [said] if held < 0 else [said, held]
+    command += [] if held < 0 else ["--held", str(held)]
+    with os.fdopen(ready, "rb") as answer, path.open("ab") as out:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=passed,
+            )  # fmt: skip
+        finally:
+            os.close(said)
+        if answer.read(1):
+            return process
+    process.wait()
+    words = path.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+    raise JobError(f"the run could not be started: {words[-1]} ({path})")
+
+
+def announce(run_dir: Path, ready: int = -1, held: int = -1) -> None:
+    """Write this process into the run's record as its supervisor, and say so to whoever waits for it.
+
+    Args:
+        run_dir: the run's folder.
+        ready: open file that a byte is written to.
+        held: open file whose lock is given up.
+
+    Raises:
+        OSError: it cannot be written down.
+    """
+    pid = os.getpid()
+    append(run_dir, "submitted", where="local", host=socket.gethostname(), pid=pid, begun=process_begun(pid))
+    if ready >= 0:
+        with suppress(OSError), os.fdopen(ready, "wb") as file:  # who waited may be gone
+            file.write(b"1")
+    if held >= 0:
+        os.close(held)
 
 
 def read_spec(run_dir: Path) -> JobSpec:
@@ -84,6 +119,7 @@ class Supervisor:
             if (self._spec.run_dir / RESULT).exists():
                 return 0
             if self._stopping:
+                self._note_stop()
                 return status
             verdict = decide(note_silent_end(self._spec.run_dir, status), restarts_of(self._spec.run_dir))
             if not verdict.goes_on:
@@ -94,15 +130,37 @@ class Supervisor:
             print(f"starting again: {verdict.why}", flush=True)
         return 1
 
+    def _note_stop(self) -> None:
+        """Ranks that were asked to stop before they could hear it say nothing themselves."""
+        events = since_submitted(attempts(self._spec.run_dir))
+        if events and events[-1]["event"] in ("submitted", "started", "again"):
+            step = last_metrics(self._spec.run_dir).get("step", 0)
+            append(self._spec.run_dir, "stopped", why="asked to stop; its ranks ended at once", step=step)
+
     def _once(self) -> int:
         command = local_command(self._spec, sys.executable, shares_tasks(self._spec.stage))
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        # Python warns of what runs between fork and exec where there are threads; there are none here.
+        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with(os.getpid()))  # noqa: PLW1509
+        if self._stopping:  # a signal came before there was anybody to hand it on to
+            self._child.terminate()
         return self._child.wait() % 256
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
             os.kill(self._child.pid, signal.SIGTERM)
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """For a new process: the kernel kills it when its parent ends, however that ends. `horovodrun`'s ranks end when it is gone."""
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended meanwhile
+            os._exit(1)
+
+    return ask
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,6 +171,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     top.add_argument("--run-dir", type=Path, required=True, help="folder of a run that hpc.submit has written down")
+    top.add_argument("--ready", type=int, default=-1, metavar="FD", help="of hpc.submit: told when the run is known")
+    top.add_argument("--held", type=int, default=-1, metavar="FD", help="of hpc.submit: a lock that is held until then")
     return top
 
 
@@ -120,7 +180,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run it; 0 when it finished."""
     options = parser().parse_args(arguments)
     try:
-        return Supervisor(read_spec(options.run_dir)).run()
+        supervisor = Supervisor(read_spec(options.run_dir))
+        announce(options.run_dir, options.ready, options.held)
+        return supervisor.run()
     except (ValueError, OSError) as error:
         print(f"local: {error}", file=sys.stderr)
         return 1

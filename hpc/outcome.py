@@ -42,8 +42,10 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
         raise
     except Exception as error:
         # The same settings and data would fail in the same way; a folder that another process still holds will be free.
-        final = isinstance(error, ValueError) and type(error).__name__ != "RunBusy"
-        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), rank=world.rank, host=world.host, final=final)
+        busy = type(error).__name__ == "RunBusy"
+        final = isinstance(error, ValueError) and not busy
+        which = {"rank": world.rank, "host": world.host, "final": final, "busy": busy or None}
+        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), **which)
         raise
     if world.rank == 0:
         _note(run_dir, "finished", step=_step(run_dir))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpc.job import JobError
-from hpc.plan import Plan, make_plan
+from hpc.plan import Plan, has_new_videos, make_plan
+from hpc.record import RUN, read_json
 from hpc.request import Request
 from hpc.states import RunState, state_of
 from v2a.config import ConfigError
@@ -93,24 +94,44 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
     made: list[str] = []  # settings whose folders are not there yet
     runs: dict[str, Path] = {}
     before: Path | None = None
+    made_from = ""
     for stage in STAGES:
         if stage == "prepare" and not wanted.videos:
             continue  # the clips are there
         mine = dataclasses.replace(
             request, stage=stage, settings=tuple(_settings(stage, wanted, runs, request.runs)), made_before=tuple(made),
+            made_from=made_from,
             after=(*request.after, before) if before is not None and waits and request.where != "local" else request.after,
         )  # fmt: skip
         try:
             plan = make_plan(mine)
         except ConfigError as error:
             raise ConfigError(f"{stage}: {error}") from None
-        state = state_of(plan.spec.run_dir)
+        state = _standing(plan)
         yield Link(plan, state, before)
         runs[stage] = plan.spec.run_dir
-        if state_of(plan.spec.run_dir).state != "finished":  # now: locally it ran meanwhile
+        if stage == "prepare":
+            made_from = _clips(plan, state)
+        if _standing(plan).state != "finished":  # now: locally it ran meanwhile
             made += {"prepare": ["data"], "vqvae": ["model"], "codes": ["codes"]}.get(stage, [])
             made = [*made, "model"] if stage == "audio" and "model" not in made else made
             before = plan.spec.run_dir
+
+
+def _standing(plan: Plan) -> RunState:
+    """How its run stands; one that has finished with other videos has not."""
+    state = state_of(plan.spec.run_dir)
+    if state.state == "finished" and has_new_videos(plan):
+        return dataclasses.replace(state, state="stopped", reason="its videos have changed since")
+    return state
+
+
+def _clips(plan: Plan, state: RunState) -> str:
+    """By what the clips of a prepare run are known before they are there, and after: the runs that read them keep their names."""
+    videos = plan.videos
+    if state.is_active:  # it was submitted with these
+        videos = (read_json(plan.spec.run_dir / RUN) or {}).get("videos") or videos
+    return f"{plan.spec.run_dir.name} of {videos}"
 
 
 def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -> list[str]:

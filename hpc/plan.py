@@ -11,10 +11,10 @@ from typing import Any
 from hpc.checks import check_fits, check_place, check_time, check_torch
 from hpc.job import JobError, JobSpec, parse_minutes
 from hpc.profiles import PartitionProfile, Profile, find_profile, load_profile
-from hpc.record import attempts, since_submitted
+from hpc.record import RUN, attempts, read_json, since_submitted
 from hpc.request import Request
 from hpc.slurm_query import Partition, is_configured, partitions
-from v2a.stages import check_inputs, identity, load_config, preset_keys, shares_tasks, uses_gpu
+from v2a.stages import check_inputs, identity, input_contents, load_config, preset_keys, shares_tasks, uses_gpu
 
 LOCAL_NOTE = "no Slurm here: running as local processes (--cluster slurm insists on Slurm)"
 
@@ -28,7 +28,9 @@ class Plan:
         spec: what becomes of it.
         where: "slurm", "local" or "debug".
         config: the stage's validated config.
-        identity: what of it can change the result, with the stage, and with the number of ranks where they train together.
+        identity: what of it can change the result, with the stage, the content of its data set, and the number of ranks where they
+            train together.
+        videos: a digest of the videos that it reads. It names no folder: a run that has finished goes on when there are new ones.
         notes: sentences for people.
         profile: name of the cluster's profile, or None.
     """
@@ -38,6 +40,7 @@ class Plan:
     where: str
     config: Any
     identity: dict[str, Any]
+    videos: str = ""
     notes: tuple[str, ...] = ()
     profile: str | None = None
 
@@ -67,7 +70,9 @@ def make_plan(request: Request) -> Plan:
     overrides = _settings(request, cluster, partition)
     config = load_config(request.stage, overrides)
     shape = _shape(request, cluster, partition)
-    science = run_identity(request.stage, config, request.nodes * shape.ranks_per_node)
+    inputs = input_contents(config)
+    data = request.made_from or inputs.get("data", "")
+    science = run_identity(request.stage, config, request.nodes * shape.ranks_per_node, data)
     run_dir = Path(request.runs).expanduser().resolve() / (request.name or run_name(science))
     spec = JobSpec(
         stage=request.stage, overrides=overrides, run_dir=run_dir, nodes=request.nodes, ranks_per_node=shape.ranks_per_node,
@@ -82,14 +87,29 @@ def make_plan(request: Request) -> Plan:
         cluster.notes += check_torch(spec, shape.gpu)
     check_inputs(spec.stage, config, request.made_before)
     check_place(run_dir, slurm=cluster.where == "slurm")
-    return Plan(request, spec, cluster.where, config, science, tuple(cluster.notes), cluster.profile_name)
+    notes = tuple(cluster.notes)
+    return Plan(request, spec, cluster.where, config, science, inputs.get("videos", ""), notes, cluster.profile_name)
 
 
-def run_identity(stage: str, config: Any, ranks: int) -> dict[str, Any]:
+def run_identity(stage: str, config: Any, ranks: int, data: str = "") -> dict[str, Any]:
     """What can change the result. Ranks that train together make a step's batch larger, so their number counts; those that share
-    out tasks make the same of them, however many there are."""
+    out tasks make the same of them, however many there are.
+
+    Args:
+        stage: its name.
+        config: its config.
+        ranks: in all.
+        data: a digest of what is in the folder of clips that it reads; empty when it reads none.
+    """
     together = {} if shares_tasks(stage) else {"ranks": ranks}
-    return {"stage": stage, **together, **identity(config)}
+    content = {"data.content": data} if data and hasattr(config, "data") else {}
+    return {"stage": stage, **together, **identity(config), **content}
+
+
+def has_new_videos(plan: Plan) -> bool:
+    """Whether a run was submitted before with other videos at the same place."""
+    before = (read_json(plan.spec.run_dir / RUN) or {}).get("videos")
+    return bool(before and plan.videos and before != plan.videos)
 
 
 def run_name(science: dict[str, Any]) -> str:

@@ -2,15 +2,17 @@
 
 An attempt begins with a line "submitted" and goes on with "started" and then "finished", "stopped" or "failed"; a job that goes on
 by itself adds "started" again. A line is written in one piece and never changed. What cannot be read is passed over: a node that
-lost its power may leave half a line.
+lost its power may leave half a line, and what comes after it begins on a line of its own.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,21 +43,38 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None when there is none, or none that can be read."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
+def unreadable(path: Path) -> str:
+    """Why a file that is there cannot be read; empty when it can, or when there is none."""
+    try:
+        with path.open("rb"):
+            return ""
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def append(run_dir: Path, event: str, **fields: object) -> None:
-    """Add a line to `attempts.jsonl`, with the time.
+    """Add a line to `attempts.jsonl`, with the time. A line before it that is not whole is ended first.
 
     Raises:
         OSError: it cannot be written.
     """
     line = json.dumps({"event": event, "time": round(time.time(), 1), **fields}) + "\n"
-    file = os.open(run_dir / ATTEMPTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)  # less the umask
+    file = os.open(run_dir / ATTEMPTS, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)  # less the umask
     try:
-        os.write(file, line.encode())
+        with suppress(OSError):  # a file system without locks: a line is short enough to be written in one piece
+            fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file).st_size
+        whole = size == 0 or os.pread(file, 1, size - 1) == b"\n"
+        left = line.encode() if whole else b"\n" + line.encode()
+        while left:
+            left = left[os.write(file, left) :]
     finally:
         os.close(file)
 

@@ -29,6 +29,8 @@ class Request:
         exclude: nodes to keep away from.
         after: runs, by folder, that must have finished before.
         made_before: settings whose folders one of them makes: they are not looked for now.
+        made_from: what the clips in `data` are made from, as the run before says it, in place of a look at them: they may not be
+            there yet.
         restarts: how often it may go on by itself.
         snapshot: run a copy of the code as it is now.
         again: run once more what has finished.
@@ -52,6 +54,7 @@ class Request:
     exclude: str | None = None
     after: tuple[Path, ...] = ()
     made_before: tuple[str, ...] = ()
+    made_from: str = ""
     restarts: int = 20
     snapshot: bool = True
     again: bool = False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc.job import mark_of
-from hpc.record import CONFIG, RESULT, RUN, attempts, read_json, since_submitted
+from hpc.record import ATTEMPTS, CONFIG, RESULT, RUN, attempts, read_json, since_submitted, unreadable
 from hpc.slurm_query import Job, SlurmError, accounted, my_jobs
 
 ACTIVE = ("pending", "running")
@@ -63,7 +63,13 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
     folders = list(run_dirs)
     events = {folder: since_submitted(attempts(folder)) for folder in folders}
     ids = {folder: _job_id(found) for folder, found in events.items()}
-    jobs, answered = _ask({job_id for folder, job_id in ids.items() if job_id and not (folder / RESULT).exists()})
+    open_ones = [folder for folder in folders if not (folder / RESULT).exists()]
+    nameless = [folder for folder in open_ones if (folder / RUN).exists() and not events[folder]]
+    jobs, answered = _ask({job_id for folder in open_ones if (job_id := ids[folder])}, bool(nameless))
+    by_mark = {job.mark: job_id for job_id, job in jobs.items() if job.mark and (job.waits or job.runs)}
+    ids |= {
+        folder: by_mark.get(mark_of(folder)) for folder in nameless
+    }  # its submission was killed, or its record is lost
     return {folder: _state(folder, events[folder], ids[folder], jobs, answered) for folder in folders}
 
 
@@ -91,8 +97,9 @@ def _job_id(events: list[dict[str, Any]]) -> str | None:
     return str(found[-1]) if found and found[-1] else None
 
 
-def _ask(wanted: set[str]) -> tuple[dict[str, Job], bool]:
-    if not wanted:
+def _ask(wanted: set[str], others: bool) -> tuple[dict[str, Job], bool]:
+    """Jobs of Slurm's, and whether it answered. Others: runs whose jobs have no number here yet may be among them."""
+    if not wanted and not others:
         return {}, True
     try:
         jobs = my_jobs()
@@ -109,10 +116,24 @@ def _state(
     job = jobs.get(job_id) if job_id else None
     if job is not None and not _is_ours(job, run_dir, events):
         job = None
-    restarts = max(0, sum(event["event"] == "started" for event in events) - 1)
+    waited = sum(event["event"] == "failed" and bool(event.get("busy")) and not event.get("rank") for event in events)
+    restarts = max(0, sum(event["event"] == "started" for event in events) - 1 - waited)
     error = next((str(e.get("error", "")) for e in reversed(events) if e["event"] == "failed"), "")
     state, reason = _word(run, result, events, job, answered or job_id is None)
+    if state not in (*ACTIVE, "finished"):
+        state, reason = _as_damaged(run_dir, run, state, reason)
     return RunState(run_dir, stage, state, reason, job_id, job, restarts, result, error)
+
+
+def _as_damaged(run_dir: Path, run: Mapping[str, Any] | None, state: str, reason: str) -> tuple[str, str]:
+    """How a run that is not known to be active stands when its records are there and cannot be read; else as it stood."""
+    hidden = unreadable(run_dir / ATTEMPTS)
+    if hidden:
+        return "unknown", f"{run_dir / ATTEMPTS} cannot be read ({hidden})"
+    if run is not None or not (run_dir / RUN).exists() or state == "unknown":
+        return state, reason
+    damaged = f"{RUN} cannot be read; the command that submitted it writes it anew"
+    return ("stopped", damaged) if state == "none" else (state, f"{reason}; {damaged}".removeprefix("; "))
 
 
 def _is_ours(job: Job, run_dir: Path, events: list[dict[str, Any]]) -> bool:
@@ -127,8 +148,6 @@ def _word(
 ) -> tuple[str, str]:
     if result is not None:
         return "finished", ""
-    if run is None and not events:
-        return "none", "there is no such run"
     if job is not None and job.waits:
         return "pending", job.reason
     if job is not None and job.runs:
@@ -138,6 +157,8 @@ def _word(
     ours = _local(events)
     if ours is not None:
         return ours
+    if run is None and not events:
+        return "none", "there is no such run"
     if any(event["event"] == "cancelled" for event in events) or (job is not None and job.state == "CANCELLED"):
         return "cancelled", ""
     last = next((event for event in reversed(events) if event["event"] in ("failed", "stopped", "gave up")), None)

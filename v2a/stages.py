@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2a.config import build_config, choose, describe, preset_settings, science
+from v2a.contents import absolute, contents
 from v2a.inputs import check
 
 if TYPE_CHECKING:
@@ -109,8 +110,17 @@ def preset_keys(name: str, overrides: Iterable[str]) -> set[str]:
 
 
 def identity(config: Any) -> dict[str, Any]:
-    """What of a stage's config can change its result, by dotted name: plain values, for JSON."""
-    return {key: value if isinstance(value, (int, str)) else str(value) for key, value in science(config).items()}
+    """What of a stage's config can change its result, by dotted name: plain values, for JSON. Paths are absolute."""
+    plain = {key: value if isinstance(value, (int, str)) else str(value) for key, value in science(config).items()}
+    return absolute(plain)
+
+
+def input_contents(config: Any) -> dict[str, str]:
+    """Digests of what is in the folders that a config names, as far as it is there: "data" and "videos".
+
+    The same path with another data set in it is another input; looks at manifests, names, sizes and times.
+    """
+    return contents(config)
 
 
 def check_inputs(name: str, config: Any, made_before: Container[str] = ()) -> None:

@@ -59,6 +59,14 @@ def test_the_number_of_restarts_is_bounded():
     assert not decide(events, restarts=0).goes_on
 
 
+def test_waiting_for_another_process_is_no_attempt():
+    busy = _failed("another process trains in runs/x", 0, busy=True)
+    waits = [_SUBMITTED, *([_STARTED, busy] * 9)]
+    assert decide(waits, restarts=1).goes_on
+    assert decide([*waits, _STARTED, _failed("no room", 0)], restarts=1).goes_on
+    assert not decide([*waits, _STARTED, _failed("no room", 0), _STARTED, _failed("no room", 0)], restarts=5).goes_on
+
+
 def test_the_rank_that_failed_counts_and_not_those_that_it_took_along():
     taken = _failed("RuntimeError: HorovodInternalError: shut down", 4)
     events = [_SUBMITTED, _STARTED, taken, _failed("no room", 4), _STARTED, _failed("no room", 4), taken]

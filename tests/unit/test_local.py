@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_the_same_error_twice_ends_it(
     assert Supervisor(spec).run() == 3
     assert _events(spec) == ["submitted", "failed", "again", "failed", "gave up"]
     assert "the run stops here: its ranks ended without a word (exit status 3)" in capsys.readouterr().out
+
+
+def test_a_signal_that_comes_while_its_ranks_are_started_is_not_lost(spec: JobSpec, monkeypatch: pytest.MonkeyPatch):
+    supervisor, start = Supervisor(spec), subprocess.Popen
+
+    def disturbed(*command: Any, **how: Any) -> Any:
+        child = start(*command, **how)
+        supervisor._stop(signal.SIGTERM, None)  # before anybody knows of the child
+        return child
+
+    _plays(monkeypatch, "exec sleep 60")
+    monkeypatch.setattr(local.subprocess, "Popen", disturbed)
+    assert supervisor.run() == -signal.SIGTERM % 256
+    assert _events(spec) == ["submitted", "stopped"]
 
 
 def test_what_it_is_told_to_run_is_what_was_written_down(spec: JobSpec):

@@ -1,6 +1,7 @@
 """How an attempt ends, as its record says it, and when its time is up."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_half_a_line_is_passed_over(tmp_path: Path):
     append(tmp_path, "started")
     assert [event["event"] for event in attempts(tmp_path)] == ["submitted", "submitted", "started"]
     assert [event.get("job_id") for event in since_submitted(attempts(tmp_path))] == ["2", None]
+
+
+def test_what_follows_half_a_line_is_whole(tmp_path: Path):
+    append(tmp_path, "submitted", job_id="1")
+    with (tmp_path / "attempts.jsonl").open("a") as file:
+        file.write('{"event": "failed", "error": "no ro')
+    for job_id in ("2", "3"):
+        append(tmp_path, "submitted", job_id=job_id)
+    assert [event["job_id"] for event in attempts(tmp_path)] == ["1", "2", "3"]
+    assert (tmp_path / "attempts.jsonl").read_text().count("\n") == 4, "a line is ended once"
+
+
+def test_a_line_that_the_disk_takes_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write = os.write
+    monkeypatch.setattr("hpc.record.os.write", lambda file, data: write(file, data[:7]))
+    append(tmp_path, "submitted", job_id="1")
+    assert [event["job_id"] for event in attempts(tmp_path)] == ["1"]
 
 
 def test_many_writers_lose_no_line(tmp_path: Path):

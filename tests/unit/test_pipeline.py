@@ -79,6 +79,26 @@ def test_what_is_done_is_not_done_again(fake_slurm: FakeSlurm, capsys: pytest.Ca
     assert ": finished" in capsys.readouterr().out
 
 
+def test_new_videos_are_prepared_and_trained_on_anew(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    (Path("my clips (2)") / "a.mp4").touch()
+    assert _pipeline() == 0
+    _finish(fake_slurm, "4711")
+    write_clips(Path("data/clips"))
+    capsys.readouterr()
+    assert _pipeline("--dry-run") == 0
+    said = capsys.readouterr().out
+    assert [line.split()[3:5] for line in said.splitlines()[:4:2]] == [["is", "finished:"], ["is", "pending:"]]
+    (Path("my clips (2)") / "b.mp4").touch()
+    assert _pipeline() == 0
+    names = [job["flags"]["job-name"] for job in fake_slurm.jobs()]
+    assert names[5] == names[0]
+    assert len(set(names)) == 9, "four new runs read the new clips"
+    assert fake_slurm.jobs()[6]["flags"]["dependency"] == "afterok:4716"
+    (Path("my clips (2)") / "c.mp4").touch()
+    assert _pipeline() == 0
+    assert len(fake_slurm.jobs()) == 10, "what waits already is not joined by another"
+
+
 def test_a_dry_run_shows_the_chain(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _pipeline("--dry-run", "preset=tiny") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,5 +1,7 @@
 """From what was asked to what will be submitted: shape, identity, and what is refused before the queue."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from hpc.profiles import find_profile, load_profile, profile_names
 from hpc.request import Request
 from hpc.slurm_query import Partition
 from tests.unit.fake_slurm import ROSIE, FakeSlurm
-from v2a.stages import load_config, stage_names
+from tests.unit.inputs import write_clips
+from v2a.stages import input_contents, load_config, stage_names
 
 _PARTITIONS = {
     "t4": Partition("t4", 4, 4, default=True, cpus=8, minutes=90),
@@ -148,6 +151,52 @@ def test_ranks_that_share_out_tasks_make_the_same(tmp_path: Path):
     one = _name(tmp_path, f"videos={tmp_path}", stage="prepare")
     assert _name(tmp_path, f"videos={tmp_path}", "threads=3", stage="prepare", nodes=4) == one
     assert _name(tmp_path, f"videos={tmp_path}", "fit=crop", stage="prepare") != one
+
+
+def test_the_same_command_in_another_folder_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    names = []
+    for place in ("a", "b"):
+        write_clips(tmp_path / place / "clips")
+        monkeypatch.chdir(tmp_path / place)
+        names.append(_name(tmp_path / "runs", "data=clips", stage="vqvae"))
+        assert _name(tmp_path / "runs", f"data={tmp_path / place / 'clips'}", stage="vqvae") == names[-1]
+    (tmp_path / "link").symlink_to(tmp_path / "b" / "clips")
+    assert _name(tmp_path / "runs", "data=../link", stage="vqvae") == names[1]
+    assert names[0] != names[1]
+
+
+def test_a_data_set_that_was_prepared_anew_makes_another_run(tmp_path: Path):
+    clips = write_clips(tmp_path / "clips")
+    before = _name(tmp_path, f"data={clips}", stage="vqvae")
+    manifest = json.loads((clips / "dataset.json").read_text())
+    (clips / "dataset.json").write_text(json.dumps({**manifest, "settings": {"threads": 3}}, indent=1))
+    assert _name(tmp_path, f"data={clips}", stage="vqvae") == before, "the same clips"
+    manifest["shards"][0]["table"] = "other"
+    (clips / "dataset.json").write_text(json.dumps(manifest))
+    assert _name(tmp_path, f"data={clips}", stage="vqvae") != before
+
+
+@pytest.mark.parametrize("listed", ["", "list.txt", "list.csv"])
+def test_videos_are_known_by_names_sizes_and_times(listed: str, tmp_path: Path):
+    def digest() -> str:
+        return input_contents(load_config("prepare", [f"videos={videos / listed}"])).get("videos", "")
+
+    videos = tmp_path / "it's\n$HOME"
+    videos.mkdir()
+    (videos / "a.mp4").write_bytes(b"1")
+    (videos / "b.mp4").write_bytes(b"2")
+    (videos / "list.txt").write_text("a.mp4\nb.mp4\nmissing.mp4\n")
+    (videos / "list.csv").write_text("path\na.mp4\nb.mp4\n")
+    seen = [digest()]
+    assert digest() == seen[0] != ""
+    (videos / "b.mp4").write_bytes(b"22")
+    seen.append(digest())
+    os.utime(videos / "b.mp4", (7, 7))
+    seen.append(digest())
+    (videos / "b.mp4").unlink()
+    seen.append(digest())
+    assert len(set(seen)) == 4
+    assert input_contents(load_config("prepare", ["videos=/nowhere"])) == {}
 
 
 def test_profiles_are_whole():

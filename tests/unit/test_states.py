@@ -77,6 +77,12 @@ def test_the_folder_and_slurm_together(
     assert found.is_active is expected.startswith(("pending", "running"))
 
 
+def test_waiting_for_another_process_is_no_restart(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _began(run_dir, *([_STARTED, ("failed", {"busy": True, "rank": 0})] * 3), _STARTED, _FAILED, _STARTED)
+    assert state_of(run_dir).restarts == 1
+
+
 def test_a_result_is_the_end_whatever_slurm_says(tmp_path: Path, fake_slurm: FakeSlurm):
     run_dir = _run(tmp_path, "selftest-1", "4711")
     _job(fake_slurm, run_dir, "4711", "FAILED")
@@ -130,6 +136,33 @@ def test_without_slurm_nothing_is_guessed(tmp_path: Path, fake_slurm: FakeSlurm)
     (fake_slurm.folder / "down").touch()
     assert (state_of(run_dir).state, state_of(run_dir).reason) == ("unknown", "Slurm does not answer")
     assert state_of(tmp_path / "missing").state == "none"
+
+
+@pytest.mark.parametrize("damage", ["", '{"stage": "self', "[]", "[" * 100_000])
+def test_a_run_whose_description_is_damaged_lives_on(
+    damage: str, tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    """Whether it is active is Slurm's to say: also when its submission was killed before it wrote down the job."""
+    run_dir, noted = _run(tmp_path, "selftest-1"), _run(tmp_path, "selftest-2", "4712")
+    for folder, job_id in ((run_dir, "4711"), (noted, "4712")):
+        (folder / "run.json").write_text(damage)
+        _job(fake_slurm, folder, job_id, "RUNNING")
+    found = states([run_dir, noted])
+    assert [(one.state, one.job_id) for one in found.values()] == [("running", "4711"), ("running", "4712")]
+    assert cancel.main([str(run_dir)]) == 0
+    assert fake_slurm.calls("scancel") == ["scancel 4711"]
+    fake_slurm.set("4712", state="FAILED")
+    assert (state_of(noted).state, state_of(noted).reason) == (
+        "failed",
+        "Slurm says FAILED; run.json cannot be read; the command that submitted it writes it anew",
+    )
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path, fake_slurm: FakeSlurm):
+    run_dir = _run(tmp_path, "selftest-1")
+    (run_dir / "attempts.jsonl").mkdir()
+    assert state_of(run_dir).state == "unknown"
+    assert "attempts.jsonl cannot be read (Is a directory)" in state_of(run_dir).reason
 
 
 def test_a_local_run_lives_as_long_as_its_supervisor(tmp_path: Path):

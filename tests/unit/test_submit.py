@@ -254,6 +254,21 @@ def test_a_job_whose_submission_was_killed_is_found(
     assert len(slurm.jobs()) == 1
 
 
+def test_a_run_whose_description_is_damaged_is_written_down_anew(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    (path,) = tmp_path.glob("selftest-*/run.json")
+    path.write_text('{"stage": "self')
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert "is pending already as job 4711" in capsys.readouterr().out
+    slurm.set("4711", state="FAILED")
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert f"{path} could not be read, and is written anew" in capsys.readouterr().err
+    assert json.loads(path.read_text())["stage"] == "selftest"
+    assert [job["id"] for job in slurm.jobs()] == ["4711", "4712"]
+
+
 def test_after_waits_for_another_run(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _run("stage=selftest", "seed=1", runs=tmp_path) == 0
     (first,) = tmp_path.glob("selftest-*")
@@ -305,6 +320,36 @@ def test_another_run_in_a_named_folder_is_refused(tmp_path: Path, slurm: FakeSlu
         "another number of ranks may go on"
     )
     assert len(slurm.jobs()) == 2
+
+
+def test_what_has_finished_in_a_named_folder_is_not_another_runs_result(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path) == 0
+    (tmp_path / "mine" / "result.json").write_text("{}")
+    assert _run("--name", "mine", "stage=selftest", "lr=0.02", runs=tmp_path) == 1
+    assert "holds a run with lr=0.01" in capsys.readouterr().err
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_prepare_that_has_finished_goes_on_with_new_videos(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    videos = tmp_path / "my videos"
+    videos.mkdir()
+    (videos / "a.mp4").touch()
+    command = ["stage=prepare", f"videos={videos}", f"out={tmp_path / 'clips'}"]
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    (run_dir,) = (tmp_path / "runs").glob("prepare-*")
+    slurm.set("4711", state="COMPLETED")
+    (run_dir / "result.json").write_text("{}")
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    assert "nothing to do" in capsys.readouterr().out
+    (videos / "b.mp4").touch()
+    assert _run(*command, runs=tmp_path / "runs") == 0
+    assert "its videos have changed since: it goes on" in capsys.readouterr().err
+    assert [job["flags"]["job-name"] for job in slurm.jobs()] == [run_dir.name] * 2
 
 
 @pytest.mark.parametrize("name", ["../up", "", "a b", "new\nline", "-x", "a/b"])
