@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.command import JOURNAL
+from sweeps.database_url import is_database
 from sweeps.place import Place, StorageError, find_place
 from sweeps.plan import StudyError, check_name
 from sweeps.storage import open_storage
@@ -119,7 +120,9 @@ def run_command(sweep: Sweep, params: dict[str, Any]) -> str:
 
 def dashboard_command(place: Place) -> str:
     """The command that opens the same storage in optuna-dashboard."""
-    return shlex.join(["optuna-dashboard", str(place.path) if place.kind == "journal" else place.label])
+    if place.kind == "journal":
+        return shlex.join(["optuna-dashboard", str(place.path)])
+    return shlex.join(["optuna-dashboard", place.spec if is_database(place.spec) else place.label])
 
 
 def _failed(sweep: Sweep) -> list[tuple[int, str]]:

@@ -22,7 +22,7 @@ from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
-from sweeps.trial_folder import read_handle, read_outcome, read_place
+from sweeps.trial_folder import process_here, read_handle, read_outcome, read_place
 from tests.contracts.studies import PLAN
 from tests.house.source import CHECKOUT
 
@@ -121,9 +121,10 @@ def test_what_went_wrong_is_recorded_and_does_not_end_the_sweep(tmp_path: Path, 
 
 
 def kill_what_runs(folder: Path) -> bool:
-    if any(present([read_handle(folder)])) and (folder / "where.json").exists():
+    process = process_here(folder)
+    if any(present([read_handle(folder)])) and process is not None:
         with suppress(ProcessLookupError):
-            os.kill(read_place(folder)[1], signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
     return False
 
 

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -71,6 +72,16 @@ def test_a_wrong_password_names_the_host_alone(server: Postgres, tmp_path: Path)
     url = server.url.replace("@", ":wrong-secret@")
     with pytest.raises(StorageError, match=rf"sweeper@127\.0\.0\.1:{server.port}/postgres cannot be reached") as error:
         open_storage(find_place(None, tmp_path, {"OPTUNA_STORAGE": url}))
+    assert "wrong-secret" not in str(error.value)
+
+
+def test_the_local_socket_is_a_place_too_and_a_parameter_may_be_the_password(server: Postgres, tmp_path: Path):
+    there = f"postgresql:///postgres?host={server.folder}&port={server.port}&user=sweeper"
+    place = find_place(None, tmp_path, {"OPTUNA_STORAGE": f"{there}&password={quote(PASSWORD)}"})
+    assert open_sweep(open_storage(place), "by the socket", PLAN).name == "by the socket"
+    wrong = find_place(None, tmp_path, {"OPTUNA_STORAGE": f"{there}&password=wrong-secret"})
+    with pytest.raises(StorageError, match="password authentication failed") as error:
+        open_storage(wrong)
     assert "wrong-secret" not in str(error.value)
 
 
