@@ -13,6 +13,7 @@ from hpc.launch import Launched, submit
 from hpc.options import pipeline_request
 from hpc.pipeline import Link, describe, make_links, parse_settings
 from hpc.slurm_query import SlurmError
+from hpc.states import state_of
 
 
 def run_pipeline(options: argparse.Namespace, settings: list[str], after: tuple[Path, ...]) -> int:
@@ -42,7 +43,7 @@ def run_pipeline(options: argparse.Namespace, settings: list[str], after: tuple[
         if link.plan.where == "local" and launched.how != "finished":
             status = _wait_here(launched, tail)
             if status != 0:
-                print(f"pipeline: {link.name} did not finish, so nothing after it was started", file=sys.stderr)
+                print(f"pipeline: {link.name} {_end(link)}; nothing after it was started", file=sys.stderr)
                 return status
     if options.follow:
         return _watch(done)
@@ -57,6 +58,12 @@ def _how(launched: Launched) -> str:
     if launched.how == "attached":
         return f"{launched.state.state} already" + (f" as job {launched.job_id}" if launched.job_id else "")
     return launched.how + (f" as job {launched.job_id}" if launched.job_id and launched.how != "finished" else "")
+
+
+def _end(link: Link) -> str:
+    """How a link ended, with the reason: what was printed of it may be far above."""
+    state = state_of(link.plan.spec.run_dir)
+    return f"{state.state}{f': {state.reason}' if state.reason else ''}"
 
 
 def _wait_here(launched: Launched, tail: Tail) -> int:

@@ -77,6 +77,14 @@ def check_torch(spec: JobSpec, gpu: str) -> list[str]:
     return []
 
 
+def warn_crowded(spec: JobSpec) -> str:
+    """A sentence when a run by processes of this machine has more ranks than cores; else nothing."""
+    cores = len(os.sched_getaffinity(0))
+    if spec.world_size <= cores:
+        return ""
+    return f"{spec.world_size} ranks on this machine, which has {cores} cores for them: they will wait for each other"
+
+
 def check_place(run_dir: Path, slurm: bool) -> None:
     """See that the run's folder can be written, has room, and has a path that a batch script can carry.
 

@@ -47,7 +47,10 @@ def find_run(runs: Path, name: str) -> Path:
 
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run, also one that no submission made."""
-    return path.is_dir() and ((path / RUN).exists() or (path / ATTEMPTS).exists())
+    try:
+        return path.is_dir() and ((path / RUN).exists() or (path / ATTEMPTS).exists())
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte; a folder of somebody else's
+        return False
 
 
 def _written(path: Path) -> float:

@@ -22,8 +22,12 @@ _CURVE = 48  # characters
 
 
 def differences(first: Path, second: Path) -> list[tuple[str, str, str]]:
-    """Name and both values of every setting, number of ranks and commit that differ."""
-    left, right = (_flat(read_json(path / RUN) or {}) for path in (first, second))
+    """Name and both values of every setting, number of ranks and commit that differ.
+
+    Raises:
+        JobError: the description of one is damaged.
+    """
+    left, right = (_flat(_described(path)) for path in (first, second))
     return [
         (n, left.get(n, ""), right.get(n, "")) for n in sorted({*left, *right}) if left.get(n, "") != right.get(n, "")
     ]
@@ -54,7 +58,7 @@ def compare(first: Path, second: Path, metric: str) -> list[str]:
     """Both runs for people.
 
     Raises:
-        JobError: neither has the metric; names those that they have.
+        JobError: neither has the metric (names those that they have); a run's description is damaged.
     """
     lines = ["settings that differ:"]
     rows = differences(first, second)
@@ -101,6 +105,19 @@ def _results(first: Path, second: Path) -> list[str]:
 
 def _numbers(found: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+
+
+def _described(run_dir: Path) -> dict[str, Any]:
+    """A run's `run.json`; nothing where there is none.
+
+    Raises:
+        JobError: it is not as a submission writes it.
+    """
+    run = read_json(run_dir / RUN)
+    parts = (run or {}).get("settings"), (run or {}).get("spec"), (run or {}).get("code")
+    if (run is None and (run_dir / RUN).exists()) or not all(part is None or isinstance(part, dict) for part in parts):
+        raise JobError(f"{run_dir / RUN} is damaged; the command that submitted it writes it anew")
+    return run or {}
 
 
 def _flat(run: dict[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc.chain import run_pipeline
-from hpc.checks import check_fits
+from hpc.checks import check_fits, warn_crowded
 from hpc.find import find_run
 from hpc.follow import INTERRUPTED, Tail, follow, follow_local, results, say_end
 from hpc.job import JobError, local_command, submitit_parameters
@@ -18,6 +18,7 @@ from hpc.options import make_request, parser, pipeline_settings, split_settings
 from hpc.pipeline import parse_settings
 from hpc.plan import Plan, make_plan
 from hpc.slurm_query import SlurmError
+from hpc.states import state_of
 from v2a.config import ConfigError
 from v2a.stages import load_config, shares_tasks
 
@@ -37,7 +38,7 @@ def validate(settings: list[str]) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Submit; 0 when it was (with --follow, or locally: when the run finished), 1 with a sentence when it could not be."""
+    """Submit; 0 when it was, 1 with a sentence when it could not be. With --follow, and locally, whoever started it: 0 when it finished."""
     options = parser().parse_intermixed_args(arguments)
     try:
         after = tuple(find_run(options.runs, name) for name in options.after)
@@ -46,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         plan = make_plan(make_request(options, after))
         for note in plan.notes:
             print(note, flush=True)
+        if plan.where == "local" and (crowded := warn_crowded(plan.spec)):
+            print(crowded, file=sys.stderr)
         if options.dry_run:
             print("\n".join(dry_run(plan)))
             return 0
@@ -95,7 +98,7 @@ def _submit(plan: Plan, options: argparse.Namespace) -> int:
         )
     if launched.process is not None:
         return follow_local(launched.process, tail)
-    return _follow(launched, tail) if options.follow else 0
+    return _follow(launched, tail) if options.follow or plan.where == "local" else 0
 
 
 def _job(launched: Launched) -> str:
@@ -118,6 +121,12 @@ def _debug(plan: Plan) -> int:
     spec = plan.spec
     if spec.world_size != 1:
         raise JobError(f"expected one rank with --cluster debug, but got {spec.world_size}")
+    state = state_of(spec.run_dir)
+    if state.is_active or state.state == "unknown":
+        raise JobError(
+            f"{spec.run_dir.name} is {state.state}{f' ({state.reason})' if state.reason else ''}; end it with python -m hpc.cancel "
+            f"{shlex.quote(str(spec.run_dir))}, or choose another --name"
+        )
     run(spec.stage, list(spec.overrides), Path(spec.run_dir))
     return 0
 

@@ -45,7 +45,8 @@ def test_both_ranks_took_part(together: tuple[Path, Ended]):
 def test_the_run_folder_holds_one_record(together: tuple[Path, Ended]):
     folder, _ = together
     assert sorted(path.name for path in folder.iterdir()) == [
-        "attempts.jsonl", "checkpoints", "config.json", "metrics.jsonl", "pictures", "result.json", "tensorboard", "weights.pt",
+        ".training.lock", "attempts.jsonl", "checkpoints", "config.json", "metrics.jsonl", "pictures", "result.json", "tensorboard",
+        "weights.pt",
     ]  # fmt: skip
     result = json.loads((folder / "result.json").read_text())
     assert (result["world_size"], result["step"], result["ranks_agree"]) == (2, 30, 1)

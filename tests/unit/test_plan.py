@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc.checks import check_fits, check_place, check_time, check_torch
+from hpc.checks import check_fits, check_place, check_time, check_torch, warn_crowded
 from hpc.job import JobError, JobSpec
 from hpc.plan import make_plan
 from hpc.profiles import find_profile, load_profile, profile_names
@@ -197,6 +197,12 @@ def test_videos_are_known_by_names_sizes_and_times(listed: str, tmp_path: Path):
     seen.append(digest())
     assert len(set(seen)) == 4
     assert input_contents(load_config("prepare", ["videos=/nowhere"])) == {}
+
+
+def test_more_ranks_than_cores_are_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    assert warn_crowded(_spec(nodes=3)) == ""
+    assert warn_crowded(_spec(nodes=4)).startswith("4 ranks on this machine, which has 3 cores for them")
 
 
 def test_profiles_are_whole():

@@ -13,6 +13,7 @@ from v2a.selftest.config import Config
 from v2a.selftest.stage import LoudnessNet, run
 from v2a.stages import Context, load_config, run_stage
 from v2a.tasks import SerialTasks
+from v2a.training import alone
 
 
 def _context(folder: Path, comm: LocalComm | None = None) -> Context:
@@ -71,7 +72,7 @@ def test_a_hundred_steps_lower_the_loss_tenfold(tmp_path: Path):
     weights = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert sorted(weights) == sorted(LoudnessNet().state_dict())
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoints", "metrics.jsonl", "pictures", "tensorboard", "weights.pt",
+        ".training.lock", "checkpoints", "metrics.jsonl", "pictures", "tensorboard", "weights.pt",
     ]  # fmt: skip
 
 
@@ -103,3 +104,10 @@ def test_ranks_that_hold_different_weights_are_an_error_and_leave_none(tmp_path:
         run(Config(steps=1), _context(tmp_path, _Liar()))
     assert not (tmp_path / "weights.pt").exists()
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_two_at_once_in_a_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(alone, "_STRAY_S", 0.0)
+    with alone.alone_in(tmp_path, LocalComm()), pytest.raises(alone.RunBusy, match="another process trains in"):
+        run(Config(steps=1), _context(tmp_path))
+    assert run(Config(steps=1), _context(tmp_path))["step"] == 1

@@ -158,6 +158,19 @@ def test_a_run_whose_description_is_damaged_lives_on(
     )
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "null\0byte"])
+def test_names_that_no_folder_can_have(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert status.main(["--runs", str(tmp_path), name]) == 1
+    assert "there is no run" in capsys.readouterr().err
+
+
+def test_descriptions_that_are_damaged_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    _run(tmp_path, "a")
+    _run(tmp_path, "b", settings=["lr", 1])
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 1
+    assert "run.json is damaged; the command that submitted it writes it anew" in capsys.readouterr().err
+
+
 def test_a_record_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path, fake_slurm: FakeSlurm):
     run_dir = _run(tmp_path, "selftest-1")
     (run_dir / "attempts.jsonl").mkdir()

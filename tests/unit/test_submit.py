@@ -542,6 +542,15 @@ def test_a_runs_folder_that_cannot_be_is_said(tmp_path: Path, slurm: FakeSlurm, 
     assert "Choose another place with --runs" in capsys.readouterr().err
 
 
+def test_a_debugger_does_not_run_beside_the_queue(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    assert _run("stage=selftest", runs=tmp_path) == 0
+    assert _run("--cluster", "debug", "stage=selftest", runs=tmp_path) == 1
+    assert "is pending (Priority); end it with python -m hpc.cancel" in capsys.readouterr().err
+    (slurm.folder / "down").touch()
+    assert _run("--cluster", "debug", "stage=selftest", runs=tmp_path) == 1
+    assert "is unknown (Slurm does not answer)" in capsys.readouterr().err
+
+
 def test_what_slurm_refuses_is_said(tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     (slurm.folder / "refuse").write_text("sbatch: error: Invalid account")
     assert _run("--cluster", "slurm", "stage=selftest", runs=tmp_path / "runs") == 1

@@ -11,6 +11,7 @@ from v2a.selftest.clips import make_clips
 from v2a.selftest.config import Config
 from v2a.stages import Context
 from v2a.training.agreement import ranks_agree
+from v2a.training.alone import alone_in
 from v2a.training.config import Train
 from v2a.training.loop import train
 from v2a.training.precision import pick_device
@@ -127,6 +128,7 @@ def run(config: Config, context: Context) -> dict[str, float]:
 
     Raises:
         ValueError: the batch does not divide over the ranks.
+        RunBusy: another process trains in the run's folder.
         RuntimeError: the ranks ended with different weights: the collectives of this cluster are broken.
     """
     comm = context.comm
@@ -134,6 +136,12 @@ def run(config: Config, context: Context) -> dict[str, float]:
         raise ValueError(
             f"expected a batch that divides over {comm.size} ranks, but got batch={config.batch}; try batch={comm.size * 4}"
         )
+    with alone_in(context.out, comm):
+        return _train(config, context)
+
+
+def _train(config: Config, context: Context) -> dict[str, float]:
+    comm = context.comm
     torch.manual_seed(config.seed)
     device = pick_device("auto", comm.local_rank)
     model = LoudnessNet().to(device)
