@@ -118,7 +118,7 @@ class WorkerHere:
 
     def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
         job = os.environ["SLURM_JOB_ID"]
-        self._folder = folder / "workers" / f"job-{job}"
+        self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
         self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -127,7 +127,9 @@ class WorkerHere:
         if read_world().rank == 0:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
-        return work(self._folder) == 0
+        done = work(self._folder) == 0
+        self._sweep.check_objectives()
+        return done
 
 
 class Supervisor:
@@ -152,10 +154,12 @@ class Supervisor:
 
         Raises:
             WorkersFailed: workers end again and again, and no trial does.
+            sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         while not should_stop():
             running = settle_ended(self._sweep, self._sweep.running())
+            self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough():
                 self._table.show(last=True)
                 return True
