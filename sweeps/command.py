@@ -145,6 +145,7 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
     return Options(
         storage=place.spec, trials=trials, parallel=given.parallel or (4 if slurm else 2), sampler=given.sampler, pruner=pruner,
         seed=given.seed, retries=given.retries, metric="" if several or of_settings else objective.name, steps=steps, every=every,
+        nodes=given.nodes, ranks_per_node=given.ranks_per_node,
     )  # fmt: skip
 
 

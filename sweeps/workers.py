@@ -119,7 +119,9 @@ class WorkerHere:
     def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
         job = os.environ["SLURM_JOB_ID"]
         self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
-        self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
+        world = read_world()
+        here = replace(options, nodes=world.size // world.local_size, ranks_per_node=world.local_size)
+        self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Until there is nothing more to do in this job."""
