@@ -35,6 +35,8 @@ class Task:
         pruner: name of the pruner.
         steps: of a whole run.
         every: steps between two reports.
+        nodes: of the run; more of them make a step's batch larger.
+        ranks_per_node: likewise.
     """
 
     storage: str
@@ -46,6 +48,8 @@ class Task:
     pruner: str
     steps: int
     every: int
+    nodes: int = 1
+    ranks_per_node: int = 1
 
 
 @dataclass(frozen=True)

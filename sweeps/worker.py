@@ -22,6 +22,7 @@ from hpc.team import Team, stop_signals
 from hpc.team_job import time_left
 from hpc.world import read_world
 from sweeps.place import StorageError, place_of
+from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.storage import PATIENCE_S, open_storage
 from sweeps.study import Running, Sweep, open_sweep
@@ -74,6 +75,11 @@ class Chooser:
     def _choose(self, sweep: Sweep) -> dict[str, Any]:
         options, folder = self._worker.options, Path(self._worker.folder)
         running = settle_ended(sweep, sweep.running())
+        try:
+            sweep.check_objectives()
+        except StudyError as error:
+            print(f"worker: {error}", flush=True)
+            return {"do": "end"}
         for trial, before in find_lost(running, free=self._worker.handle):
             handle = next_attempt(sweep, trial, before, self._worker.handle, options.retries)
             if handle is not None:

@@ -118,8 +118,10 @@ class WorkerHere:
 
     def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
         job = os.environ["SLURM_JOB_ID"]
-        self._folder = folder / "workers" / f"job-{job}"
-        self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
+        self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
+        world = read_world()
+        here = replace(options, nodes=world.size // world.local_size, ranks_per_node=world.local_size)
+        self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Until there is nothing more to do in this job."""
@@ -127,7 +129,9 @@ class WorkerHere:
         if read_world().rank == 0:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
-        return work(self._folder) == 0
+        done = work(self._folder) == 0
+        self._sweep.check_objectives()
+        return done
 
 
 class Supervisor:
@@ -152,10 +156,12 @@ class Supervisor:
 
         Raises:
             WorkersFailed: workers end again and again, and no trial does.
+            sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         while not should_stop():
             running = settle_ended(self._sweep, self._sweep.running())
+            self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough():
                 self._table.show(last=True)
                 return True
