@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,15 @@ from v2a import stages
 from v2a.config import ConfigError
 from v2a.stages import load_config, shares_tasks, stage_names
 
-__all__ = ["ConfigError", "check_inputs", "resolve_settings", "training_stages"]  # sweeps knows no v2a
+__all__ = [
+    "ConfigError",
+    "absolute_inputs",
+    "check_inputs",
+    "resolve_settings",
+    "training_stages",
+]  # sweeps knows no v2a
 
+_INPUTS = ("data", "codes", "model")  # a group of settings that has one of these names is no folder
 _CLIPS = (
     "make some: python -m v2a.synthetic flyby out=data/flyby n=30 seed=1, then python -m v2a.prepare videos=data/flyby out={} "
     "preset=tiny; or give data=FOLDER"
@@ -44,6 +52,23 @@ def check_inputs(stage: str, settings: Iterable[str]) -> None:
     if isinstance(data, str) and not Path(data, "dataset.json").exists():
         raise ConfigError(f"there is nothing to train on in data={data}; {_CLIPS.format(data)}")
     stages.check_inputs(stage, config)
+
+
+def absolute_inputs(stage: str, settings: Iterable[str]) -> list[str]:
+    """The settings with the folders that a stage trains on spelled out and absolute: they mean the same from every folder.
+
+    Raises:
+        ConfigError: an unknown stage or key, or a bad value.
+    """
+    settings = list(settings)
+    config = load_config(stage, settings)
+    places = {
+        name: os.path.abspath(place)
+        for name in _INPUTS
+        if isinstance(place := getattr(config, name, None), str) and place
+    }
+    kept = [setting for setting in settings if setting.partition("=")[0] not in places]
+    return [*kept, *(f"{name}={place}" for name, place in places.items())]
 
 
 def _flat(group: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

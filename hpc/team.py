@@ -68,7 +68,7 @@ class Team:
         """One run, as `hpc.worker.run` does it.
 
         Raises:
-            Stopped: `listen` or `should_stop` asked for it, on any rank.
+            Stopped: `listen` or `should_stop` asked for it, on any rank; or another process trains the run.
             v2a.config.ConfigError: a bad setting.
         """
         config = load_config(stage, overrides)
@@ -78,7 +78,14 @@ class Team:
             write_json(run_dir / "config.json", record)
         ears = Ears(listen, self.rank)
         context = Context(self._comm, SerialTasks(), run_dir, ears.report, ears.or_asked(should_stop))
-        metrics = run_stage(stage, config, context)
+        try:
+            metrics = run_stage(stage, config, context)
+        except ValueError as error:
+            if (
+                type(error).__name__ == "RunBusy"
+            ):  # of v2a's training, on all ranks: not the run's fault, and over some time
+                raise Stopped(str(error)) from error
+            raise
         if metrics.get("stopped"):
             raise Stopped(f"asked to stop after step {metrics['step']:g}; the run is not finished")
         if self.rank == 0:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hpc.job import JobSpec, submitit_parameters
-from hpc.slurm_query import SlurmError, _ask, seconds_left
+from hpc.slurm_query import SlurmError, _ask, my_jobs, seconds_left
 
 
 def submit_team(spec: JobSpec, function: Callable[..., Any], *arguments: Any) -> str:
@@ -37,6 +37,18 @@ def submit_team(spec: JobSpec, function: Callable[..., Any], *arguments: Any) ->
     except submitit.core.utils.FailedJobError as error:
         raise SlurmError(f"Slurm refused the job (account, QoS, limits?): {error}") from error
     return str(job.job_id)
+
+
+def find_team(spec: JobSpec) -> str | None:
+    """The job of such a submission that waits or runs, by its mark: whoever submitted it may have died before it said so.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    for job in my_jobs().values():
+        if job.mark == spec.mark and (job.waits or job.runs) and job.state != "COMPLETING":
+            return job.job_id
+    return None
 
 
 def present_jobs(job_ids: Iterable[str]) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hpc.checks import check_fits, check_time
 from hpc.job import JobSpec, parse_minutes
 from hpc.slurm_query import is_configured, partitions
-from hpc.stage_settings import check_inputs, resolve_settings, training_stages
+from hpc.stage_settings import absolute_inputs, check_inputs, resolve_settings, training_stages
 from sweeps.defaults import SMALL, STAGE, default_objective, default_space
 from sweeps.driver import Driver
 from sweeps.launch import LocalLauncher, SlurmLauncher
@@ -95,7 +95,7 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
         raise StudyError(f"stage={stage} does not train; sweeps are of stage={', stage='.join(training_stages())}")
     space = check_space(stage, settings, _space(given, stage))
     objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
-    plan = Plan(stage, tuple(settings), tuple(space), tuple(objectives))
+    plan = Plan(stage, tuple(absolute_inputs(stage, settings)), tuple(space), tuple(objectives))
     resolved = plan.resolved()
     check_inputs(stage, settings)
     study = check_name(given.study or plan.name)
@@ -145,6 +145,7 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
     return Options(
         storage=place.spec, trials=trials, parallel=given.parallel or (4 if slurm else 2), sampler=given.sampler, pruner=pruner,
         seed=given.seed, retries=given.retries, metric="" if several or of_settings else objective.name, steps=steps, every=every,
+        nodes=given.nodes, ranks_per_node=given.ranks_per_node,
     )  # fmt: skip
 
 

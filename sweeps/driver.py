@@ -13,6 +13,7 @@ from pathlib import Path
 from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
+from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
@@ -57,6 +58,7 @@ class Driver:
             Whether it is finished; False when it was asked to stop.
 
         Raises:
+            sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
@@ -67,6 +69,7 @@ class Driver:
                 if should_stop():
                     self._leave(running)
                     return False
+                self._check_objectives(running)
                 running = self._start_more(self._revive(running))
                 self._table.show()
                 if not running and self._enough and not self._start_more([], again=True):
@@ -78,6 +81,13 @@ class Driver:
             if held is not None:
                 os.close(held)
             self._lock.unlink(missing_ok=True)
+
+    def _check_objectives(self, running: list[Running]) -> None:
+        try:
+            self._sweep.check_objectives()
+        except StudyError:
+            self._leave(running)
+            raise
 
     def _say_if_short(self) -> None:
         begun = len(self._sweep.trials())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,18 @@ from typing import Protocol
 from hpc.job import JobSpec
 from hpc.slurm_query import SlurmError
 from hpc.team import team_command
-from hpc.team_job import present_jobs, submit_team
+from hpc.team_job import find_team, present_jobs, submit_team
 from sweeps.trial import run_alone
-from sweeps.trial_folder import Handle, forget_outcome, hold, is_held, read_place, write_handle
+from sweeps.trial_folder import (
+    Handle,
+    Outcome,
+    forget_attempt,
+    hold,
+    is_held,
+    process_here,
+    write_handle,
+    write_outcome,
+)
 
 _LOCK, _LOG = "process.lock", "output.log"
 
@@ -57,27 +65,28 @@ class LocalLauncher:
     poll_s: float = 0.2
 
     def __post_init__(self) -> None:
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, handle: Handle) -> None:
         """A run that another process has, unknown to the study, is left to it."""
-        self._children = [child for child in self._children if child.poll() is None]  # none stays a zombie
+        self._children = living(self._children)
         lock = folder / _LOCK
         held = hold(lock)
         write_handle(folder, replace(handle, kind="process", name=str(lock)))
         if held is None:
             return
         try:
-            forget_outcome(folder)
+            forget_attempt(folder)
             command = team_command(self.ranks, "sweeps.trial", str(folder))
-            self._children.append(start_process(command, folder / _LOG, held, self.threads))
+            self._children[folder] = start_process(command, folder / _LOG, held, self.threads)
         finally:
             os.close(held)
 
     def stop(self, folders: Iterable[Path]) -> None:
-        """They end after a checkpoint."""
+        """They end after a checkpoint; one that has not begun yet ends at once, and is to be continued."""
         for folder in folders:
-            ask_to_end(folder, folder / _LOCK)
+            if not ask_to_end(folder, folder / _LOCK) and end_child(self._children.get(folder)):
+                write_outcome(folder, Outcome("stopped", "asked to stop before it began"))
 
 
 @dataclass
@@ -93,13 +102,16 @@ class SlurmLauncher:
     poll_s: float = 1.0
 
     def start(self, folder: Path, handle: Handle) -> None:
-        """Submit a job.
+        """Submit a job, unless the trial has one: a driver that was killed could not write its number down.
 
         Raises:
             hpc.slurm_query.SlurmError: Slurm refused it, or does not answer.
         """
-        forget_outcome(folder)
-        job = submit_team(replace(self.spec, run_dir=folder), run_alone, folder)
+        spec = replace(self.spec, run_dir=folder)
+        job = find_team(spec)
+        if job is None:
+            forget_attempt(folder)
+            job = submit_team(spec, run_alone, folder)
         write_handle(folder, replace(handle, kind="slurm", name=job))
 
     def stop(self, folders: Iterable[Path]) -> None:
@@ -124,12 +136,27 @@ def start_process(command: Sequence[str], log: Path, held: int, threads: int) ->
         )  # fmt: skip
 
 
-def ask_to_end(folder: Path, lock: Path) -> None:
-    """Have rank 0 of what runs here stop all ranks after a checkpoint, if it is on this machine."""
-    host, process = read_place(folder)
-    if process and host == socket.gethostname() and is_held(lock):
-        with suppress(OSError):
-            os.kill(process, signal.SIGTERM)
+def living(children: Mapping[Path, subprocess.Popen[bytes]]) -> dict[Path, subprocess.Popen[bytes]]:
+    """Those that have not ended; none of the others stays a zombie."""
+    return {folder: child for folder, child in children.items() if child.poll() is None}
+
+
+def ask_to_end(folder: Path, lock: Path) -> bool:
+    """Have rank 0 of what runs here stop all ranks after a checkpoint; False when it is not on this machine, or has not begun."""
+    process = process_here(folder)
+    if process is None or not is_held(lock):
+        return False
+    with suppress(OSError):
+        os.kill(process, signal.SIGTERM)
+    return True
+
+
+def end_child(child: subprocess.Popen[bytes] | None) -> bool:
+    """End a child whose rank 0 has not begun; False when there is none."""
+    if child is None or child.poll() is not None:
+        return False
+    child.terminate()
+    return True
 
 
 def present(handles: Sequence[Handle | None]) -> list[bool]:

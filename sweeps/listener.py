@@ -29,6 +29,7 @@ class Listener:
         self._task = task
         self._trial: Trial | None = None
         self._unsaid: dict[int, float] = {}
+        self._said: set[int] = set()
         self._quiet_until = 0.0
         self.pruned_at: int | None = None
 
@@ -52,7 +53,9 @@ class Listener:
         try:
             trial = self._open()
             for step in sorted(self._unsaid):
-                trial.report(self._unsaid[step], step)
+                if step not in self._said:  # before its process was gone, and it went on from a checkpoint
+                    trial.report(self._unsaid[step], step)
+                    self._said.add(step)
                 del self._unsaid[step]
         except StorageError as error:
             print(f"{error}; the trial goes on, and reports later", flush=True)
@@ -79,5 +82,6 @@ class Listener:
             trial_id = storage.optuna.get_trial_id_from_study_id_trial_number(
                 storage.optuna.get_study_id_from_name(task.study), task.number
             )
+            self._said = set(storage.optuna.get_trial(trial_id).intermediate_values)
             self._trial = optuna.Trial(study, trial_id)
         return self._trial

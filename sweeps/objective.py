@@ -20,6 +20,10 @@ class ObjectiveError(ValueError):
     """An objective that cannot be had; the text says why."""
 
 
+class MissingMetric(ObjectiveError):  # noqa: N818 - the name says what happened
+    """A run ended well and has no such number: another run of the same study will have none either."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """One number of a run.
@@ -57,14 +61,15 @@ def values_of(objectives: Sequence[Objective], metrics: Mapping[str, Any], resol
         resolved: the run's settings by dotted name.
 
     Raises:
-        ObjectiveError: one is not there (names those that are), or is not finite.
+        MissingMetric: one is not there (names those that are).
+        ObjectiveError: one is not finite.
     """
     found = []
     for objective in objectives:
         value = metrics.get(objective.name, resolved.get(objective.name))
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             numbers = sorted(name for name, number in metrics.items() if isinstance(number, (int, float)))
-            raise ObjectiveError(f"the run has no {objective.name}; its metrics are {', '.join(numbers)}")
+            raise MissingMetric(f"the run has no {objective.name}; its metrics are {', '.join(numbers)}")
         if not math.isfinite(value):
             raise ObjectiveError(f"{objective.name} is {value}")
         found.append(float(value))

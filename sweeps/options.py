@@ -20,6 +20,8 @@ class Options:
         metric: that is reported for pruning; "" for none.
         steps: of a whole run.
         every: steps between two reports of it.
+        nodes: of each run.
+        ranks_per_node: likewise.
     """
 
     storage: str
@@ -32,3 +34,5 @@ class Options:
     metric: str
     steps: int
     every: int
+    nodes: int = 1
+    ranks_per_node: int = 1

@@ -8,13 +8,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from sweeps.database_url import UrlError, is_database, parse_database, show_unknown
 
 VARIABLE = "OPTUNA_STORAGE"  # Optuna's own commands read it too
 _SHARED = re.compile(
     r"nfs|cifs|smb|lustre|beegfs|gpfs|ceph|gluster|afs|9p|fuse\.(?:sshfs|s3fs)|orangefs|pvfs2|panfs|wekafs"
 )
-_POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
 
 
 class StorageError(ValueError):
@@ -86,7 +86,7 @@ def place_of(spec: str, environ: Mapping[str, str] = os.environ) -> Place:
 
 
 def _place(url: str, spec: str | None, *, secret: bool, mounts: str | None) -> Place:
-    if _POSTGRESQL.match(url):
+    if is_database(url):
         return _database(url, spec, secret)
     for prefix, kind in (("sqlite:///", "sqlite"), ("journal:", "journal")):
         if url.startswith(prefix) and len(url) > len(prefix):
@@ -98,40 +98,23 @@ def _place(url: str, spec: str | None, *, secret: bool, mounts: str | None) -> P
                     "(--storage postgresql://user@host/database), or a folder of this machine's own disk"
                 )
             return Place(kind, str(path), f"{prefix}{path}", spec if spec is not None else f"{prefix}{path}")
-    shown = _without_password(url)
     raise StorageError(
-        f"expected a storage like postgresql://user@host/database, journal:FILE, sqlite:///FILE or @FILE, but got {shown!r}"
+        "expected a storage like postgresql://user@host/database, journal:FILE, sqlite:///FILE or @FILE, but got "
+        f"{show_unknown(url)!r}"
     )
 
 
 def _database(url: str, spec: str | None, secret: bool) -> Place:
     try:
-        parts = urlsplit(url)
-        password, _ = parts.password, parts.port
-    except ValueError:
-        raise StorageError(
-            "the port of the database's URL is no number: postgresql://user@host:5432/database"
-        ) from None
-    if password is not None and not secret:
+        found = parse_database(url)
+    except UrlError as error:
+        raise StorageError(str(error)) from None
+    if found.has_secret and not secret:
         raise StorageError(
             "a password on the command line is seen by everyone on this machine (ps): leave it out, and put it into ~/.pgpass "
             f"(mode 0600) or PGPASSFILE, or the whole URL into {VARIABLE} or a file of mode 0600 (--storage @FILE)"
         )
-    label = _without_password(url)
-    full = urlunsplit(parts._replace(scheme="postgresql+psycopg"))
-    return Place("postgresql", full, label, spec if spec is not None else label)
-
-
-def _without_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://…"
-    if "@" not in parts.netloc:
-        return url
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    shown = SplitResult(parts.scheme, f"{user}@{parts.netloc.rpartition('@')[2]}", parts.path, "", "")
-    return urlunsplit(shown)
+    return Place("postgresql", found.url, found.label, spec if spec is not None else found.public)
 
 
 def _read_secret(path: Path) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpc.stage_settings import resolve_settings
+from hpc.stage_settings import ConfigError, absolute_inputs, resolve_settings
 from sweeps.objective import Objective, parse_objective
 from sweeps.space import Parameter, from_items, holds, setting
 
-_NAME = re.compile(r"[^\W_][^/\x00-\x1f\x7f]{0,99}")
+_NAME = re.compile(r"[^\W_][^/\x00-\x1f\x7f]*")
+_LONGEST = 100  # bytes: a file name has 255, and lock files and jobs are named after it
 
 
 class StudyError(ValueError):
@@ -47,8 +48,8 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """A study's name that follows from it: the same search has the same study."""
-        text = json.dumps(self.as_dict(), sort_keys=True)
+        """A study's name that follows from it: the same search has the same study, however its settings are written."""
+        text = json.dumps({**self.as_dict(), "settings": _meaning(self)}, sort_keys=True, default=str)
         return f"{self.stage}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def resolved(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def plan_from(record: Any) -> Plan:
 def differences(there: Plan, mine: Plan) -> list[str]:
     """How two plans differ, a line each."""
     lines = [f"stage: {there.stage}, not {mine.stage}"] if there.stage != mine.stage else []
-    lines += _lists("settings", there.settings, mine.settings)
+    lines += _settings(there, mine)
     lines += _lists("objectives", [str(o) for o in there.objectives], [str(o) for o in mine.objectives])
     old = {parameter.name: _said(parameter) for parameter in there.space}
     new = {parameter.name: _said(parameter) for parameter in mine.space}
@@ -94,6 +95,22 @@ def differences(there: Plan, mine: Plan) -> list[str]:
         if old.get(name) != new.get(name):
             lines.append(f"{name}: {old.get(name, 'not searched')}, not {new.get(name, 'left out')}")
     return lines
+
+
+def _settings(there: Plan, mine: Plan) -> list[str]:
+    """What the settings come to, where that differs; one order of them is as good as another."""
+    if there.stage != mine.stage or there.settings == mine.settings:
+        return []
+    try:
+        old, new = _meaning(there), _meaning(mine)
+    except ConfigError:  # of another version
+        return _lists("settings", there.settings, mine.settings)
+    other = [name for name in new if old.get(name) != new[name]]
+    return _lists("settings", *([f"{name}={found.get(name)}" for name in other] for found in (old, new)))
+
+
+def _meaning(plan: Plan) -> dict[str, Any]:
+    return resolve_settings(plan.stage, absolute_inputs(plan.stage, plan.settings))
 
 
 def _lists(title: str, old: Sequence[str], new: Sequence[str]) -> list[str]:
@@ -111,9 +128,9 @@ def check_name(name: str) -> str:
     Raises:
         StudyError: it cannot be one.
     """
-    if not _NAME.fullmatch(name) or name != name.strip():
+    if not _NAME.fullmatch(name) or name != name.strip() or len(name.encode(errors="replace")) > _LONGEST:
         raise StudyError(
-            f"expected a study's name that begins with a letter or digit, without / and control characters, of at most 100 "
-            f"characters, but got {name!r}"
+            f"expected a study's name that begins with a letter or digit, without / and control characters, of at most "
+            f"{_LONGEST} bytes, but got {name!r}"
         )
     return name

@@ -75,7 +75,7 @@ def prepare(sweep: Sweep, trial: Running, options: Options) -> Task:
     """Say in a trial's folder what to run."""
     task = Task(
         options.storage, sweep.name, trial.number, sweep.plan.stage, sweep.plan.overrides(trial.params), options.metric,
-        options.pruner, options.steps, options.every,
+        options.pruner, options.steps, options.every, options.nodes, options.ranks_per_node,
     )  # fmt: skip
     write_task(trial.folder, task)
     return task

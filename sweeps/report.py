@@ -14,14 +14,19 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps.command import JOURNAL
+from sweeps.database_url import is_database
 from sweeps.place import Place, StorageError, find_place
 from sweeps.plan import StudyError, check_name
 from sweeps.storage import open_storage
-from sweeps.study import ASIDE, REASON, Sweep, open_sweep
+from sweeps.study import ASIDE, FOLDER, REASON, Sweep, open_sweep
 from sweeps.table import format_table, rows_of, summary
+from sweeps.trial_folder import read_task
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 def parser() -> argparse.ArgumentParser:
@@ -106,20 +111,31 @@ def _best(sweep: Sweep) -> list[dict[str, Any]]:
         {
             "number": trial.number,
             "values": [f"{value:.6g}" for value in trial.values],
-            "command": run_command(sweep, trial.params),
+            "command": run_command(sweep, trial),
         }
         for trial in ([sweep.study.best_trial] if one else sweep.study.best_trials)
     ]
 
 
-def run_command(sweep: Sweep, params: dict[str, Any]) -> str:
-    """The command that trains with these parameters."""
-    return shlex.join(["python", "-m", "hpc.submit", f"stage={sweep.plan.stage}", *sweep.plan.overrides(params)])
+def run_command(sweep: Sweep, trial: FrozenTrial) -> str:
+    """The command that trains with a trial's parameters, on as many ranks: with more, a step's batch is larger."""
+    settings = [f"stage={sweep.plan.stage}", *sweep.plan.overrides(trial.params)]
+    return shlex.join(["python", "-m", "hpc.submit", *_ranks(trial), *settings])
+
+
+def _ranks(trial: FrozenTrial) -> list[str]:
+    try:
+        task = read_task(Path(trial.user_attrs.get(FOLDER, "")))
+    except ValueError:  # its folder is gone
+        return []
+    return ["--nodes", str(task.nodes), "--ranks-per-node", str(task.ranks_per_node)]
 
 
 def dashboard_command(place: Place) -> str:
     """The command that opens the same storage in optuna-dashboard."""
-    return shlex.join(["optuna-dashboard", str(place.path) if place.kind == "journal" else place.label])
+    if place.kind == "journal":
+        return shlex.join(["optuna-dashboard", str(place.path)])
+    return shlex.join(["optuna-dashboard", place.spec if is_database(place.spec) else place.label])
 
 
 def _failed(sweep: Sweep) -> list[tuple[int, str]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
 _FIRST = 6  # a trial has this part of its steps before it is compared: learning rates warm up, codebooks settle
+_MOST_POINTS = 100_000  # of a grid: Optuna makes and shuffles all of them for every trial
 _REDUCTION = (
     3  # asha: one trial in three goes on at each rung (Li et al. 2018 use 4, with more rungs than short runs have)
 )
@@ -77,17 +78,22 @@ def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = Fa
     """Number of trials of a grid: of all its points; with `cut` at most `trials`.
 
     Raises:
-        SpaceError: it is larger than the number of trials (says how large), or has conditions.
+        SpaceError: it is larger than the number of trials (says how large) or than any grid can be, or has conditions.
     """
     if conditional := [parameter.name for parameter in space if parameter.when]:
         raise SpaceError(
             f"a grid has no conditions, but {conditional[0]} has one; use another sampler, or settle what it waits for"
         )
     size = grid_size(space)
+    each = " x ".join(f"{parameter.size():,} {parameter.name}" for parameter in space)
+    if size > _MOST_POINTS:
+        raise SpaceError(
+            f"the grid has {size:,} points ({each}), and {_MOST_POINTS:,} is the most that can be listed: search fewer values "
+            "(--search 'train.steps=int(100, 1000, 100)' has 10), or use --sampler random"
+        )
     if cut and trials is not None:
         return min(size, trials)
     if trials is None or size > trials:
-        each = " x ".join(f"{len(parameter.grid())} {parameter.name}" for parameter in space)
         limit = f"--trials is {trials}" if trials is not None else "--trials is not given"
         raise SpaceError(
             f"the grid has {size:,} points ({each}), and {limit}: ask for --trials {size}, search fewer values "

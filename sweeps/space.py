@@ -83,6 +83,12 @@ class Parameter:
         inner = [math.exp(value) for value in between] if self.kind == "log" else between
         return float(self.low), *inner, float(self.high)
 
+    def size(self) -> int:
+        """How many those are; counted, for a range may hold more than there is memory for."""
+        if self.kind == "choice":
+            return len(self.choices)
+        return (int(self.high) - int(self.low)) // self.step + 1 if self.kind == "int" else self.points
+
     @property
     def described(self) -> str:
         """As on a command line."""
@@ -224,7 +230,7 @@ def holds(parameter: Parameter, chosen: Mapping[str, Any], resolved: Mapping[str
 
 def grid_size(space: Iterable[Parameter]) -> int:
     """Points of the whole grid."""
-    return math.prod(len(parameter.grid()) for parameter in space)
+    return math.prod(parameter.size() for parameter in space)
 
 
 def space_size(space: Iterable[Parameter]) -> int | None:

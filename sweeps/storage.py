@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
+from sweeps.database_url import hide_secrets
 from sweeps.journal import check_journal, file_lock, journal_backend
 from sweeps.place import Place, StorageError
 
@@ -165,8 +165,7 @@ def away(place: Place, error: BaseException) -> StorageError:
     cause = error.__cause__ or error
     lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
     why = lines[0] if lines else type(cause).__name__
-    password = urlsplit(place.url).password if place.kind == "postgresql" else None
-    why = why.replace(password, "…") if password else why
+    why = hide_secrets(place.url, why) if place.kind == "postgresql" else why
     return StorageError(f"the study's storage {place.label} cannot be reached: {why}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc.stage_settings import ConfigError
-from sweeps.objective import ObjectiveError, values_of
+from sweeps.objective import MissingMetric, ObjectiveError, values_of
 from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
 from sweeps.samplers import make_sampler, suggest
 from sweeps.space import space_size
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 _PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
+_MISSING = "missing_metric"
 _TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
 ENDED_UNASKED = "its process ended while it was chosen"
 
@@ -77,6 +78,20 @@ class Sweep:
             for trial in self.trials()
             if trial.state.name == "RUNNING" and FOLDER in trial.user_attrs
         ]
+
+    def check_objectives(self) -> None:
+        """See that a run that ended well had what the study is about, before more of them are trained to their end.
+
+        Raises:
+            StudyError: one had not, and none had (names the metrics that there are).
+        """
+        trials = self.trials()
+        missing = next((trial for trial in trials if _MISSING in trial.user_attrs), None)
+        if missing is not None and not any(trial.state.name == "COMPLETE" for trial in trials):
+            raise StudyError(
+                f"trial {missing.number} ended, but {missing.user_attrs[_MISSING]}. Every trial would fail like it: name one of "
+                "these with --objective, and another --study if you named this one"
+            )
 
     # --- the next one -------------------------------------------------------------------------------------------------
 
@@ -183,6 +198,8 @@ class Sweep:
             values = values_of(self.plan.objectives, outcome.metrics, self.plan.resolved(trial.params))
         except ObjectiveError as error:
             self._note(trial.number, REASON, str(error))
+            if isinstance(error, MissingMetric):
+                self._note(trial.number, _MISSING, str(error))
             return self._tell(trial.number, "FAIL")
         finite = {name: value for name, value in outcome.metrics.items() if value == value}  # noqa: PLR0124 - JSON has no NaN
         self._note(trial.number, "metrics", json.dumps(finite))

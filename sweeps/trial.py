@@ -7,7 +7,6 @@ mpirun -np 2 python -m sweeps.trial runs/vqvae-1a2b3c4d/trial-0003
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import sys
 import time
@@ -20,7 +19,7 @@ from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
 from hpc.world import read_world
 from sweeps.listener import Listener
-from sweeps.trial_folder import Outcome, Task, forget_outcome, read_task, write_outcome, write_place
+from sweeps.trial_folder import Outcome, Task, forget_attempt, read_task, write_outcome, write_place
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - the name says what happened
@@ -44,7 +43,7 @@ def run_trial(team: Team, folder: Path, task: Task, should_stop: Callable[[], bo
     """
     listener, begun = Listener(task), time.monotonic()
     if team.rank == 0:
-        write_place(folder, socket.gethostname(), os.getpid())
+        write_place(folder)
     try:
         metrics = team.run(task.stage, task.overrides, folder, listener if task.metric else None, should_stop)
     except Stopped as error:
@@ -101,7 +100,8 @@ def run_alone(folder: Path) -> int:
     with stop_signals() as signals:
         task = read_task(folder)
         if read_world().rank == 0:
-            forget_outcome(folder)  # of this job before Slurm put it back into the queue
+            forget_attempt(folder)  # of this job before Slurm put it back into the queue
+            write_place(folder)  # before torch is loaded and the node is looked at: the driver may be stopped meanwhile
         try:
             team = Team(folder.parent)
         except PreflightFailed as error:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hpc.states import lives, process_begun
 
 TASK, HANDLE, OUTCOME, PLACE = "trial.json", "handle.json", "outcome.json", "where.json"
 _TRIES = 20
@@ -32,6 +35,8 @@ class Task:
         pruner: name of the pruner.
         steps: of a whole run.
         every: steps between two reports.
+        nodes: of the run; more of them make a step's batch larger.
+        ranks_per_node: likewise.
     """
 
     storage: str
@@ -43,6 +48,8 @@ class Task:
     pruner: str
     steps: int
     every: int
+    nodes: int = 1
+    ranks_per_node: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,10 @@ def write_handle(folder: Path, handle: Handle) -> None:
     _write(folder / HANDLE, asdict(handle))
 
 
-def forget_outcome(folder: Path) -> None:
-    """Take an earlier attempt's away, before the next one begins."""
-    (folder / OUTCOME).unlink(missing_ok=True)
+def forget_attempt(folder: Path) -> None:
+    """Take away how and where an earlier attempt ended, before the next one begins: its process's number may be another's now."""
+    for name in (OUTCOME, PLACE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_handle(folder: Path) -> Handle | None:
@@ -120,7 +128,8 @@ def read_handle(folder: Path) -> Handle | None:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """Say how it ended. The first word counts: of several ranks that fail, the first knows why."""
+    """Say how it ended. The first word counts: of several ranks that fail, the first knows why. Only "stopped" is no last word: a
+    process that found the run busy says it too, and the one that trained it may end well after that."""
     content = json.dumps(asdict(outcome))
     unfinished = folder / f".{OUTCOME}.{os.uname().nodename}.{os.getpid()}"
     try:
@@ -130,7 +139,9 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
             os.fsync(file.fileno())
         os.link(unfinished, folder / OUTCOME)
     except FileExistsError:
-        return
+        before = read_outcome(folder)
+        if outcome.state in ("complete", "pruned") and before is not None and before.state == "stopped":
+            os.replace(unfinished, folder / OUTCOME)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -143,15 +154,25 @@ def read_outcome(folder: Path) -> Outcome | None:
         return None
 
 
-def write_place(folder: Path, host: str, process: int) -> None:
-    """Where rank 0 runs, for people and for a signal."""
-    _write(folder / PLACE, {"host": host, "process": process})
+def write_place(folder: Path) -> None:
+    """Say that rank 0 is this process, for people and for a signal."""
+    me = os.getpid()
+    _write(folder / PLACE, {"host": socket.gethostname(), "process": me, "begun": process_begun(me)})
 
 
 def read_place(folder: Path) -> tuple[str, int]:
     """Host and process of rank 0; "" and 0 when it has not begun."""
     found = _read(folder / PLACE)
-    return str(found.get("host", "")), int(found.get("process", 0))
+    process = found.get("process", 0)
+    return str(found.get("host", "")), process if isinstance(process, int) else 0
+
+
+def process_here(folder: Path) -> int | None:
+    """Number of rank 0's process, when it is on this machine and still there; not one that has its number by now."""
+    host, process = read_place(folder)
+    begun = _read(folder / PLACE).get("begun")
+    there = process > 0 and host == socket.gethostname() and bool(begun) and lives(process, str(begun))
+    return process if there else None
 
 
 # --- locks that say whether a process lives ---------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -21,12 +20,14 @@ from hpc.slurm_query import SlurmError, requeue
 from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
 from hpc.team_job import time_left
+from hpc.world import read_world
 from sweeps.place import StorageError, place_of
+from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.storage import PATIENCE_S, open_storage
 from sweeps.study import Running, Sweep, open_sweep
 from sweeps.trial import TrialFailed, run_trial
-from sweeps.trial_folder import Task, forget_outcome, write_place
+from sweeps.trial_folder import Task, forget_attempt, write_place
 from sweeps.worker_folder import Worker, read_worker
 
 _TURN_S = 20.0  # how long rank 0 keeps the others waiting: Horovod takes a rank that is silent for minutes for dead
@@ -74,6 +75,11 @@ class Chooser:
     def _choose(self, sweep: Sweep) -> dict[str, Any]:
         options, folder = self._worker.options, Path(self._worker.folder)
         running = settle_ended(sweep, sweep.running())
+        try:
+            sweep.check_objectives()
+        except StudyError as error:
+            print(f"worker: {error}", flush=True)
+            return {"do": "end"}
         for trial, before in find_lost(running, free=self._worker.handle):
             handle = next_attempt(sweep, trial, before, self._worker.handle, options.retries)
             if handle is not None:
@@ -84,7 +90,7 @@ class Chooser:
         return {"do": "end"} if claimed is None else self._run(sweep, claimed)
 
     def _run(self, sweep: Sweep, trial: Running) -> dict[str, Any]:
-        forget_outcome(trial.folder)
+        forget_attempt(trial.folder)
         task = prepare(sweep, trial, self._worker.options)
         return {"do": "run", "folder": str(trial.folder), "task": asdict(task)}
 
@@ -105,9 +111,9 @@ def work(folder: Path) -> int:
     worker = read_worker(folder)
     with stop_signals() as signals:
         deadline = time.monotonic() + time_left()
+        if read_world().rank == 0:
+            write_place(folder)
         team = Team(Path(worker.folder))
-        if team.rank == 0:
-            write_place(folder, socket.gethostname(), os.getpid())
         more = _run_trials(team, worker, signals.requested, deadline)
         team.close()
         job = os.environ.get("SLURM_JOB_ID")

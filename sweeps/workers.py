@@ -12,14 +12,14 @@ from typing import Protocol
 
 from hpc.job import JobSpec
 from hpc.team import team_command
-from hpc.team_job import submit_team
+from hpc.team_job import find_team, submit_team
 from hpc.world import read_world
-from sweeps.launch import ask_to_end, present, start_process
+from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
-from sweeps.trial_folder import Handle, hold, read_handle, write_handle
+from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle
 from sweeps.worker import work
 from sweeps.worker_folder import Worker, wait_for_worker, write_worker
 
@@ -51,25 +51,27 @@ class LocalWorkers:
 
     ranks: int = 1
     threads: int = 1
-    _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _children: dict[Path, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, folder: Path, worker: Worker) -> bool:
         """One that lives holds its lock."""
-        self._children = [child for child in self._children if child.poll() is None]
+        self._children = living(self._children)
         held = hold(folder / _LOCK)
         if held is None:
             return False
         try:
+            forget_attempt(folder)
             write_worker(folder, replace(worker, handle=Handle("process", str(folder / _LOCK))))
             command = team_command(self.ranks, "sweeps.worker", str(folder))
-            self._children.append(start_process(command, folder / _LOG, held, self.threads))
+            self._children[folder] = start_process(command, folder / _LOG, held, self.threads)
         finally:
             os.close(held)
         return True
 
     def stop(self, folder: Path) -> None:
         """By a signal."""
-        ask_to_end(folder, folder / _LOCK)
+        if not ask_to_end(folder, folder / _LOCK):
+            end_child(self._children.get(folder))
 
 
 @dataclass
@@ -91,8 +93,10 @@ class SlurmWorkers:
         if present([read_handle(folder)])[0]:
             return False
         write_worker(folder, replace(worker, handle=Handle("slurm", "")))
-        write_handle(folder, Handle("slurm", submit_team(replace(self.spec, run_dir=folder), work, folder)))
-        return True
+        spec = replace(self.spec, run_dir=folder)
+        found = find_team(spec)  # of a supervisor that was killed before it wrote its number down
+        write_handle(folder, Handle("slurm", found or submit_team(spec, work, folder)))
+        return found is None
 
     def stop(self, folder: Path) -> None:
         """They go on."""
@@ -114,8 +118,10 @@ class WorkerHere:
 
     def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
         job = os.environ["SLURM_JOB_ID"]
-        self._folder = folder / "workers" / f"job-{job}"
-        self._worker = Worker(sweep.name, str(folder), options, Handle("slurm", job))
+        self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
+        world = read_world()
+        here = replace(options, nodes=world.size // world.local_size, ranks_per_node=world.local_size)
+        self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Until there is nothing more to do in this job."""
@@ -123,7 +129,9 @@ class WorkerHere:
         if read_world().rank == 0:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
-        return work(self._folder) == 0
+        done = work(self._folder) == 0
+        self._sweep.check_objectives()
+        return done
 
 
 class Supervisor:
@@ -148,10 +156,12 @@ class Supervisor:
 
         Raises:
             WorkersFailed: workers end again and again, and no trial does.
+            sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         while not should_stop():
             running = settle_ended(self._sweep, self._sweep.running())
+            self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough():
                 self._table.show(last=True)
                 return True

@@ -42,7 +42,18 @@ class Postgres:
         secret.write_text(PASSWORD + "\n")
         secret.chmod(0o644)
         self._run(
-            "initdb", "--no-sync", "-D", f"{self.folder}/data", "-U", _USER, "-A", "scram-sha-256", f"--pwfile={secret}"
+            "initdb",
+            "--no-sync",
+            "--locale=C",
+            "-E",
+            "UTF8",
+            "-D",
+            f"{self.folder}/data",
+            "-U",
+            _USER,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
         )
         with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
             rules.write("host all all samenet scram-sha-256\n")

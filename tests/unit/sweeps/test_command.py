@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sweeps import optuna_run
+from sweeps.command import make_command
+from sweeps.plan import Plan, differences
 from tests.media.moving import moving_discs
 
 TINY = ["--search", "lr=log(1e-3, 1e-1)", "stage=selftest", "steps=3"]
@@ -49,11 +52,26 @@ def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
         (["--search", "lrr=log(1e-3, 1e-1)", "stage=selftest"], "did you mean lr"),
         (["--search", "lr=log(1e-3, 2)", "stage=selftest"], "lr cannot be searched at 2.0"),
         (["--sampler", "grid", "--trials", "10", "stage=selftest"], "the grid has 15 points"),
+        (
+            [
+                "--sampler",
+                "grid",
+                "--cut-grid",
+                "--trials",
+                "3",
+                "--search",
+                "steps=int(1, 1000000000000)",
+                "stage=selftest",
+            ],
+            "the grid has 1,000,000,000,000 points (1,000,000,000,000 steps), and 100,000 is the most",
+        ),
+        (["--sampler", "grid", "--search", "steps=int(1, 100000)", "stage=selftest"], "ask for --trials 100000"),
         (["--sampler", "grid", "stage=selftest"], "--trials is not given: ask for --trials 15"),
         (["--trials", "0", *TINY], "expected --trials of at least 1"),
         (["--parallel", "0", *TINY], "expected --parallel of at least 1"),
         (["--retries", "-1", *TINY], "expected --retries of at least 0, but got -1"),
         (["--study", "a/b", *TINY], "expected a study's name"),
+        (["--study", "ä" * 51, *TINY], "of at most 100 bytes, but got"),
         (["--objective", "loss", *TINY], "expected an objective like"),
         (
             ["--objective", "loss:min", "--objective", "batch:min", "--pruner", "asha", *TINY],
@@ -103,3 +121,34 @@ def test_the_same_search_has_the_same_study(tmp_path: Path, capsys: pytest.Captu
         names.add(re.findall(r"study (\S+):", capsys.readouterr().out)[0])
     assert len(names) == 2
     assert all(name.startswith("selftest-") for name in names)
+
+
+def test_the_order_of_settings_makes_no_other_study(tmp_path: Path):
+    def name_of(*settings: str) -> str:
+        given = optuna_run.parser().parse_args(
+            ["--cluster", "local", "--runs", str(tmp_path), "--search", "lr=log(1e-3, 1e-1)"]
+        )
+        return make_command(given, "selftest", list(settings)).study
+
+    assert name_of("steps=3", "batch=8") == name_of("batch=8", "steps=3") == name_of("steps=2", "batch=8", "steps=3")
+    assert name_of("steps=3", "batch=8") != name_of("steps=3", "batch=16")
+    there, mine = (
+        Plan("selftest", settings, (), ()) for settings in (("steps=3", "batch=8"), ("batch=8", "steps=3", "seed=1"))
+    )
+    assert differences(there, there) == []
+    assert differences(there, mine) == ["settings: seed=0, not seed=1"]
+    assert differences(there, replace(mine, settings=("batch=8", "steps=3"))) == []
+
+
+def test_the_data_are_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clips = tmp_path / "data" / "clips"
+    moving_discs(clips)
+    monkeypatch.chdir(tmp_path)
+    given = optuna_run.parser().parse_args(["--cluster", "local", "--runs", "runs"])
+    plans = [
+        make_command(given, "vqvae", ["preset=tiny", "model=paper", *data]).plan
+        for data in ([], ["data=data/clips"], [f"data={clips}"])
+    ]
+    assert plans[0] == plans[1] == plans[2]
+    assert f"data={clips}" in plans[0].overrides({})
+    assert "model=paper" in plans[0].overrides({}), "a group of settings is no folder"

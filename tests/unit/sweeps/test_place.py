@@ -8,9 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from sweeps.journal import append_whole, whole_size
 from sweeps.place import StorageError, file_system, find_place, place_of
+from sweeps.report import dashboard_command
 from sweeps.storage import open_storage
 from sweeps.study import open_sweep
 from tests.contracts.studies import PLAN
@@ -123,3 +125,64 @@ def test_where_the_last_whole_line_ends(content: bytes, size: int, tmp_path: Pat
     path = tmp_path / "x"
     path.write_bytes(content)
     assert whole_size(str(path)) == size
+
+
+SECRET_URLS = [
+    "postgresql://me:s3cret@db.example/sweeps",
+    "postgresql://me:@db.example/sweeps",
+    "postgresql://me:s3cret/with#both@db.example/sweeps",
+    "postgresql:///sweeps?host=/var/run/postgresql&user=me&password=s3cret",
+    "postgresql://db.example/sweeps?PASSWORD=s3cret",
+    "postgres://db.example/sweeps?sslmode=require&sslpassword=s3cret",
+    "postgresql://db.example/sweeps?passfile=/home/me/s3cret",
+    "postgresql://db.example/sweeps?options=-c%20x&host=a?password=s3cret",
+]
+MISSPELLED_URLS = [
+    "postgresql//me:s3cret@h/db",
+    "postgres:/me:s3cret@h/db",
+    "postgresql:///me:s3cret@h/db",
+    "postgresql://me:half@s3cret@h/db",
+    "postgresql://me/x:s3cret@h/db",
+    "postgresql://me:s3cret/h/db",
+    "postgresql://me?password=s3cret@h/db",
+    "postgresql://h/db;password=s3cret",
+    "postgresql+psycopg2://me:s3cret@h/db",
+    "postgresql:h/db?password=s3cret",
+    "me:s3cret@h/db",
+    "//me:s3cret@h/db",
+]
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_no_form_of_a_password_is_taken_from_a_command_line(url: str, tmp_path: Path):
+    with pytest.raises(StorageError, match="a password on the command line") as error:
+        find_place(url, tmp_path, {})
+    assert "s3cret" not in str(error.value)
+    place = find_place(None, tmp_path, {"OPTUNA_STORAGE": url})
+    assert not any("s3cret" in shown for shown in (place.label, place.spec, repr(place), dashboard_command(place)))
+    assert "s3cret" in place.url or ":@" in place.url
+
+
+@pytest.mark.parametrize("url", MISSPELLED_URLS)
+def test_a_misspelled_url_does_not_show_its_password(url: str, tmp_path: Path):
+    for spec, environ in ((url, {}), (None, {"OPTUNA_STORAGE": url})):
+        with pytest.raises(StorageError, match=r"postgresql://user@host") as error:
+            find_place(spec, tmp_path, environ)
+        assert "s3cret" not in str(error.value)
+
+
+def test_parameters_of_a_database_reach_the_trials(tmp_path: Path):
+    url = "postgresql://me@db.example/sweeps?sslmode=require&options=-c%20statement_timeout%3D5"
+    place = find_place(url, tmp_path, {})
+    assert place.label == "postgresql://me@db.example/sweeps"
+    again = place_of(place.spec, {})
+    assert again == place
+    assert "sslmode=require" in place.spec
+    assert make_url(again.url).query == {"sslmode": "require", "options": "-c statement_timeout=5"}
+    assert "sslmode=require" in dashboard_command(place)
+
+
+def test_a_database_of_the_local_socket_keeps_its_slashes(tmp_path: Path):
+    place = find_place("postgresql:///sweeps", tmp_path, {})
+    assert (place.url, place.spec) == ("postgresql+psycopg:///sweeps", "postgresql:///sweeps")
+    assert place_of(place.spec, {}) == place

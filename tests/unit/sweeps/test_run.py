@@ -22,7 +22,7 @@ from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
-from sweeps.trial_folder import read_handle, read_outcome, read_place
+from sweeps.trial_folder import process_here, read_handle, read_outcome, read_place
 from tests.contracts.studies import PLAN
 from tests.house.source import CHECKOUT
 
@@ -109,21 +109,29 @@ def test_a_bad_trial_is_pruned_with_its_checkpoint_kept(tmp_path: Path):
     assert not (folder / "result.json").exists()
 
 
-def test_what_went_wrong_is_recorded_and_does_not_end_the_sweep(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    command = arguments(tmp_path, "--trials", "1", "--parallel", "1", "--objective", "validation/psnr:max")
-    assert optuna_run.main([*command, "steps=1"]) == 0
+def test_an_objective_that_no_run_has_ends_the_sweep_after_the_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    command = arguments(tmp_path, "--trials", "9", "--parallel", "1", "--objective", "validation/psnr:max")
+    assert optuna_run.main([*command, "steps=1"]) == 1
     trials = the_study(tmp_path).trials()
     assert [trial.state.name for trial in trials] == ["FAIL"]
     assert all(
         trial.user_attrs["reason"].startswith("the run has no validation/psnr; its metrics are") for trial in trials
     )
-    assert "1 fail" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert "1 fail" in said.out
+    assert "optuna_run: trial 0 ended, but the run has no validation/psnr; its metrics are loss, " in said.err
+    assert "name one of these with --objective" in said.err
+    assert optuna_run.main([*command, "steps=1"]) == 1, "the same command again trains none either"
+    assert len(the_study(tmp_path).trials()) == 1
+    assert optuna_run.main([*command, "--mode", "workers", "steps=1"]) == 1
+    assert len(the_study(tmp_path).trials()) == 1
 
 
 def kill_what_runs(folder: Path) -> bool:
-    if any(present([read_handle(folder)])) and (folder / "where.json").exists():
+    process = process_here(folder)
+    if any(present([read_handle(folder)])) and process is not None:
         with suppress(ProcessLookupError):
-            os.kill(read_place(folder)[1], signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
     return False
 
 

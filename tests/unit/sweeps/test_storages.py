@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -73,6 +75,16 @@ def test_a_wrong_password_names_the_host_alone(server: Postgres, tmp_path: Path)
     assert "wrong-secret" not in str(error.value)
 
 
+def test_the_local_socket_is_a_place_too_and_a_parameter_may_be_the_password(server: Postgres, tmp_path: Path):
+    there = f"postgresql:///postgres?host={server.folder}&port={server.port}&user=sweeper"
+    place = find_place(None, tmp_path, {"OPTUNA_STORAGE": f"{there}&password={quote(PASSWORD)}"})
+    assert open_sweep(open_storage(place), "by the socket", PLAN).name == "by the socket"
+    wrong = find_place(None, tmp_path, {"OPTUNA_STORAGE": f"{there}&password=wrong-secret"})
+    with pytest.raises(StorageError, match="password authentication failed") as error:
+        open_storage(wrong)
+    assert "wrong-secret" not in str(error.value)
+
+
 def test_a_database_that_is_away_is_waited_for(
     server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -119,6 +131,11 @@ def test_a_trial_trains_on_while_the_database_is_away_and_reports_later(
     assert not listener(4, {"other": 1.0})
     listener.finish()
     assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0}
+    again = Listener(Task(server.url, "reports", trial.number, "selftest", [], "loss", "median", 100, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a trial that goes on from step 1 says nothing twice
+        assert not any(again(step, {"loss": 0.5}) for step in (2, 3, 4))
+    assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0, 4: 0.5}
 
 
 def test_a_database_that_stays_away_is_given_up_with_its_host(

@@ -262,7 +262,7 @@ def test_a_run_that_goes_on_takes_the_settings_it_is_given_now(tmp_path: Path):
         out = tmp_path / str(changes)
         train(SmallTask(), SmallFeed(), settings(), context(out, stop_after(9)), CPU)
         task, _ = run(out, **changes)
-        return float(task.model.body[0].weight.norm())
+        return float(task.model.body[0].weight.detach().norm())
 
     plain = first_weight()
     assert first_weight(weight_decay=0.9) < 0.9 * plain

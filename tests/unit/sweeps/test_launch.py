@@ -1,0 +1,137 @@
+"""How trials are started and stopped: before they begin, with another's process number, with a job that nobody wrote down."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hpc import team
+from hpc.job import JobSpec
+from hpc.states import process_begun
+from sweeps.launch import LocalLauncher, SlurmLauncher, ask_to_end
+from sweeps.options import Options
+from sweeps.trial import run_trial
+from sweeps.trial_folder import (
+    PLACE,
+    Handle,
+    Outcome,
+    Task,
+    forget_attempt,
+    hold,
+    is_held,
+    read_handle,
+    read_outcome,
+    write_outcome,
+    write_task,
+)
+from sweeps.worker_folder import Worker
+from sweeps.workers import SlurmWorkers
+from tests.unit.fake_slurm import FakeSlurm
+from v2a.stages import Context
+from v2a.training import alone
+
+TASK = Task("", "a study", 0, "selftest", ["steps=1000000"], "", "none", 1000000, 1)
+ME = Handle("process", "", attempt=2)
+
+
+def wait_until(what: str, condition: Callable[[], bool], timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that nobody may end."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_trial_that_has_not_begun_is_stopped_too(tmp_path: Path):
+    folder, launcher = tmp_path / "it's a trial", LocalLauncher()
+    write_task(folder, TASK)
+    launcher.start(folder, ME)
+    launcher.stop([folder])
+    lock = Path(read_handle(folder).name)  # type: ignore[union-attr]
+    wait_until("its end", lambda: read_outcome(folder) is not None and not is_held(lock))
+    assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
+
+
+def test_a_process_that_has_the_number_of_one_that_ended_is_left_alone(
+    bystander: subprocess.Popen[bytes], tmp_path: Path
+):
+    held = hold(tmp_path / "process.lock")
+    assert held is not None
+    try:
+        for begun in ("1", "", None):
+            place = {"host": socket.gethostname(), "process": bystander.pid, "begun": begun}
+            (tmp_path / PLACE).write_text(json.dumps(place))
+            assert not ask_to_end(tmp_path, tmp_path / "process.lock")
+        assert bystander.poll() is None
+        forget_attempt(tmp_path)
+        assert not (tmp_path / PLACE).exists()
+        place = {"host": socket.gethostname(), "process": bystander.pid, "begun": process_begun(bystander.pid)}
+        (tmp_path / PLACE).write_text(json.dumps(place))
+        assert ask_to_end(tmp_path, tmp_path / "process.lock"), "the very process is asked"
+        assert bystander.wait(timeout=240) == -signal.SIGTERM
+    finally:
+        os.close(held)
+
+
+def test_a_job_that_nobody_wrote_down_is_found_and_not_submitted_again(fake_slurm: FakeSlurm, tmp_path: Path):
+    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(JobSpec("selftest", (), tmp_path))
+    launcher.start(folder, ME)
+    (folder / "handle.json").unlink()  # the driver was killed before it wrote it
+    write_outcome(folder, Outcome("complete"))
+    launcher.start(folder, ME)
+    (job,) = fake_slurm.jobs()
+    assert read_handle(folder) == Handle("slurm", str(job["id"]), attempt=2)
+    assert read_outcome(folder) == Outcome("complete"), "what that job says meanwhile counts"
+    launcher.start(tmp_path / "trial-0001", ME)
+    assert len(fake_slurm.jobs()) == 2, "another trial has another job"
+    fake_slurm.set(str(job["id"]), state="FAILED")
+    launcher.start(folder, ME)
+    assert len(fake_slurm.jobs()) == 3
+
+
+def test_a_worker_that_nobody_wrote_down_is_found(fake_slurm: FakeSlurm, tmp_path: Path):
+    options = Options("", 1, 1, "random", "none", None, 2, "", 1, 1)
+    workers, folder = SlurmWorkers(JobSpec("selftest", (), tmp_path)), tmp_path / "workers" / "0"
+    worker = Worker("a study", str(tmp_path), options, Handle("process", ""))
+    assert workers.start(folder, worker)
+    (folder / "handle.json").unlink()
+    assert not workers.start(folder, worker)
+    assert len(fake_slurm.jobs()) == 1
+
+
+def test_a_run_that_another_process_trains_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def train(_stage: str, _config: object, context: Context) -> dict[str, float]:
+        with alone.alone_in(context.out, context.comm):  # as the real stages do
+            return {"step": 1.0}
+
+    monkeypatch.setattr(alone, "_STRAY_S", 0.0)
+    monkeypatch.setattr(team, "run_stage", train)
+    folder = tmp_path / "trial-0000"
+    write_task(folder, TASK)
+    with (folder / ".training.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        outcome = run_trial(team.Team(tmp_path), folder, TASK, lambda: False)
+    assert outcome.state == "stopped", "not its fault, and not its end"
+    assert "another process trains" in outcome.reason
+    write_outcome(folder, Outcome("complete", metrics={"loss": 1.0}))
+    write_outcome(folder, Outcome("stopped"))
+    assert read_outcome(folder) == Outcome("complete", metrics={"loss": 1.0}), (
+        "the one that trained it has the last word"
+    )
