@@ -65,7 +65,10 @@ def test_a_trial_that_has_not_begun_is_stopped_too(tmp_path: Path):
     launcher.start(folder, ME)
     launcher.stop([folder])
     lock = Path(read_handle(folder).name)  # type: ignore[union-attr]
-    wait_until("its end", lambda: read_outcome(folder) is not None and not is_held(lock))
+    try:
+        wait_until("its end", lambda: read_outcome(folder) is not None and not is_held(lock))
+    finally:
+        ask_to_end(folder, lock)
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
 
 
