@@ -61,7 +61,7 @@ def _paths(
 def _smallest(scores: torch.Tensor, errors: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The `width` smallest of scores [S, paths, K] + errors [S, paths], with their places in paths * K: each [S, width] or fewer.
 
-    They lie in the `width` pieces whose minima are smallest; a minimum is vectorised and `topk` is not: a fifth of the time.
+    They lie in the `width` pieces whose minima are smallest; a minimum is vectorised and `topk` is not (docs/LOG.md).
     """
     count, paths, codes = scores.shape
     piece = math.gcd(codes, _PIECE)
