@@ -50,7 +50,8 @@ class Weights:
 
     Attributes:
         power: L1 of the log power in mel bands, smoothed over 30 ms, 110 ms and 410 ms.
-        convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms.
+        convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms; the loud clips rule
+            it.
         centroid: L1 of the spectral centroid, octaves.
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
@@ -59,7 +60,7 @@ class Weights:
     """
 
     power: float = 1.0
-    convergence: float = 1.0
+    convergence: float = 0.0
     centroid: float = 0.3
     pitch: float = 0.1
     tonal: float = 0.3

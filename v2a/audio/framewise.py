@@ -16,16 +16,16 @@ from v2a.audio.bands import FLOOR, Bands
 from v2a.audio.config import Decoder, Weights
 from v2a.audio.grid import Grid
 from v2a.audio.losses import framewise_loss
+from v2a.audio.picture import Picture
 from v2a.audio.pitch import Pitch
 from v2a.audio.synthesis import synthesise
-from v2a.audio.vectors import CodeVectors
+from v2a.audio.vectors import Codebooks, CodeVectors
 
 _WINDOW_S = 0.032
 _PITCH_S = 0.05  # from look to look at the truth's pitch, which changes slowly
 # More blocks at the rate of the video, each of which looks twice as far: 3.6 s to each side with two. An aircraft is told by what
 # it looked like when it was near.
 _FARTHER = 3
-_POOLED = (5, 8)  # places in the picture that are told apart
 
 
 class Controls(NamedTuple):
@@ -49,18 +49,18 @@ class Framewise(nn.Module):
         settings: sizes.
         weights: of the loss.
         grid: of a segment; codes may have any number of steps.
-        codebooks: [G, K, D].
+        codebooks: of stage 1.
     """
 
-    def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebooks: torch.Tensor) -> None:
+    def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebooks: Codebooks) -> None:
         super().__init__()
         self.grid, self._weights = grid, weights
-        self.vectors = CodeVectors(codebooks)
+        self.vectors = CodeVectors(codebooks.vectors)
         window = 1 << round(_WINDOW_S * grid.sample_rate - 1).bit_length()
         self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
         self.pitches = Pitch(grid.sample_rate, grid.hop, max(1, round(_PITCH_S * grid.sample_rate / grid.hop)))
         width = settings.channels
-        self.picture = _Picture(self.vectors, grid.frames, width)
+        self.picture = Picture(codebooks, self.vectors, grid, width)
         self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + _FARTHER)))
         self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
         self.fine = nn.Sequential(*(_Residual(width // 2, 2**k) for k in range(settings.blocks)))
@@ -103,43 +103,6 @@ class Framewise(nn.Module):
         controls = self(codes)
         quiet = (controls.power - FLOOR).clamp(min=0)
         return self.render(controls._replace(power=quiet), generator).clamp(-1, 1)
-
-
-class _Picture(nn.Module):
-    """Codes [B, t, h, w] to [B, width, T]: what is where in each frame, and how it moves.
-
-    A group's vectors become a small picture of each of its frames; convolutions over time and space see those that move.
-    """
-
-    def __init__(self, vectors: CodeVectors, frames: int, width: int) -> None:
-        super().__init__()
-        self._vectors, self._times = [vectors], vectors.group * frames  # in a list: its weights are not this module's
-        self._frames = frames
-        quarter, half = width // 4, width // 2
-        self.enter = nn.Conv3d(vectors.dim, width, 1)
-        self.spread = nn.Conv3d(width, quarter * self._times, 1)
-        self.body = nn.Sequential(
-            _ChannelNorm(),
-            nn.Conv3d(quarter, half, 3, stride=(1, 2, 2), padding=1),
-            nn.SiLU(),
-            nn.Conv3d(half, half, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv3d(half, half, 3, stride=(1, 2, 2), padding=1),
-            _ChannelNorm(),
-            nn.SiLU(),
-        )
-        self.out = nn.Conv1d(half * _POOLED[0] * _POOLED[1], width, 1)
-
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        seen = nn.functional.silu(self.enter(self._vectors[0].together(codes)))
-        small = self.spread(seen)  # [B, C * times, u, h, w]
-        batch, _, units, height, columns = small.shape
-        small = small.view(batch, -1, self._times, units, height, columns).transpose(2, 3).flatten(2, 3)
-        found = self.body(small[:, :, : codes.shape[1] * self._frames])  # [B, C, T, h / 4, w / 4]
-        length = found.shape[2]
-        places = nn.functional.adaptive_avg_pool2d(found.transpose(1, 2).flatten(0, 1), _POOLED)
-        given: torch.Tensor = self.out(places.reshape(batch, length, -1).transpose(1, 2))
-        return given
 
 
 class _ChannelNorm(nn.Module):

@@ -8,22 +8,23 @@ from v2a.audio.config import Decoder, Weights
 from v2a.audio.fc import FullyConnected
 from v2a.audio.framewise import Framewise
 from v2a.audio.grid import Grid
+from v2a.audio.vectors import Codebooks
 
 AudioDecoder = FullyConnected | Framewise
 
 
-def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebooks: torch.Tensor, seed: int) -> AudioDecoder:
+def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebooks: Codebooks, seed: int) -> AudioDecoder:
     """The decoder that `settings.name` names, on the CPU; the same weights for the same seed.
 
     Args:
         settings: sizes.
         weights: of the parts of the loss.
         grid: of a segment.
-        codebooks: [G, K, D] of stage 1.
+        codebooks: of stage 1.
         seed: the same on all ranks.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if settings.name == "fc":
-            return FullyConnected(settings, grid, codebooks)
+            return FullyConnected(settings, grid, codebooks.vectors)
         return Framewise(settings, weights, grid, codebooks)

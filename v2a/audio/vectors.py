@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn.functional import embedding, pad
 
+from v2a.models.residual import ResidualDecoder
 from v2a.models.vqvae import VQVAE
 
 
-def codebooks_of(model: VQVAE) -> torch.Tensor:
-    """[G, K, D]: one codebook for each latent step of a group whose codes describe their frames together; G is 1 without groups."""
+class Codebooks(NamedTuple):
+    """What stage 1's codes stand for.
+
+    Attributes:
+        vectors: [G, K, D], one codebook for each latent step of a group whose codes describe their frames together; G is 1 without
+            groups.
+        basis: [3 * frames * rows * columns, D], the patch of video that each dimension of a vector stands for, in the order of
+            `v2a.models.cosines.patches`.
+        block: frames, rows and columns of a patch, which is a group's.
+    """
+
+    vectors: torch.Tensor
+    basis: torch.Tensor
+    block: tuple[int, int, int]
+
+
+@torch.no_grad()
+def codebooks_of(model: VQVAE) -> Codebooks:
+    """Those of a trained model: the residual network's linear transform is the basis.
+
+    The paper's network has none: there it is the linear map (least squares) from the codebook to what the decoder makes of each
+    code alone.
+    """
     stages = getattr(model.quantizer, "stages", [model.quantizer])
-    return torch.stack([stage.codebook.detach().cpu().float() for stage in stages])
+    vectors = torch.stack([stage.codebook.detach().cpu().float() for stage in stages])
+    frames, rows, columns = model.strides
+    block = (frames * len(stages), rows, columns)
+    if isinstance(model.decoder, ResidualDecoder):
+        return Codebooks(vectors, model.decoder.linear.detach().cpu().float(), block)
+    alone = model.decode(stages[0].codebook.detach().float()[:, :, None, None, None]).cpu().float().flatten(1)
+    book, alone = vectors[0] - vectors[0].mean(0), alone - alone.mean(0)
+    ridge = 1e-4 * book.square().mean() * torch.eye(book.shape[1])  # fewer codes than dimensions are no trouble
+    return Codebooks(
+        vectors, torch.linalg.solve(book.t() @ book / len(book) + ridge, book.t() @ alone / len(book)).t(), block
+    )
 
 
 class CodeVectors(nn.Module):

@@ -11,7 +11,7 @@ from v2a.audio.framewise import Framewise
 from v2a.audio.grid import Grid, make_grid
 from v2a.audio.losses import centroid_loss, convergence_loss, power_loss
 from v2a.audio.make import make_decoder
-from v2a.audio.vectors import CodeVectors
+from v2a.audio.vectors import Codebooks, CodeVectors
 from v2a.config import ConfigError, build_config
 from v2a.geometry import Geometry
 
@@ -20,9 +20,11 @@ GRID = make_grid(SMALL, (4, 4, 8))
 CODES = 32
 
 
-def codebooks(group: int = 5, dim: int = 6) -> torch.Tensor:
-    """Made up, [G, K, D]."""
-    return torch.randn(group, CODES, dim, generator=torch.Generator().manual_seed(0))
+def codebooks(group: int = 5, dim: int = 6) -> Codebooks:
+    """Made up, of patches of 4 frames a step, 4 rows and 8 columns."""
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(group, CODES, dim, generator=generator)
+    return Codebooks(vectors, torch.randn(3 * 4 * group * 4 * 8, dim, generator=generator), (4 * group, 4, 8))
 
 
 def codes(batch: int = 2, steps: int = GRID.steps, seed: int = 0) -> torch.Tensor:
@@ -52,7 +54,7 @@ def test_a_step_without_whole_samples_is_refused():
 
 @pytest.mark.parametrize("group", [1, 3, 5])
 def test_vectors_are_those_of_each_steps_codebook(group: int):
-    vectors = CodeVectors(codebooks(group))
+    vectors = CodeVectors(codebooks(group).vectors)
     picked = codes(steps=7)
     found = vectors(picked)
     assert found.shape == (2, 6, 7, GRID.rows, GRID.columns)
