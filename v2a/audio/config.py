@@ -50,8 +50,7 @@ class Weights:
 
     Attributes:
         power: L1 of the log power in mel bands, smoothed over 30 ms, 110 ms and 410 ms.
-        convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms; the loud clips rule
-            it.
+        convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms.
         centroid: L1 of the spectral centroid, octaves.
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
