@@ -11,7 +11,7 @@ from v2a.audio.grid import Grid
 from v2a.audio.vectors import Codebooks, CodeVectors
 from v2a.models.cosines import unpatches
 
-_WIDEST = 128  # pixels: near aircraft, 20 or more of them, are told apart at this size, with a quarter of the full one's work
+_WIDEST = 128  # pixels: a quarter of the work that 256 would be; not compared with it
 _LOOKS = 4  # places that are looked at in each frame
 
 
