@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from hpc.stall import StallLimit
 from v2a.comm import Compression, Reduction, check_reduction, check_root
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ DEFAULTS = {
     # two ranks on two busy cores: 226 of 490 ms of processor time a step went into it; 23 when it gives its turn away.
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
+_LATER = 1.2  # times Horovod's limit: its words say which rank is missing
 
 
 class HorovodComm:
@@ -41,12 +43,14 @@ class HorovodComm:
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
         self.local_rank: int = hvd.local_rank()
+        self._waiting = StallLimit(_LATER * float(os.environ["HOROVOD_STALL_SHUTDOWN_TIME_SECONDS"]), self.rank)
 
     def all_reduce(self, tensor: torch.Tensor, reduction: Reduction = "sum") -> torch.Tensor:
         """Sum or maximum over ranks, as a new tensor."""
         check_reduction(reduction)
         operation = self._hvd.Sum if reduction == "sum" else self._hvd.Max
-        reduced: torch.Tensor = self._hvd.allreduce(tensor.contiguous(), op=operation)  # Horovod refuses views
+        with self._waiting:
+            reduced: torch.Tensor = self._hvd.allreduce(tensor.contiguous(), op=operation)  # Horovod refuses views
         return reduced
 
     def broadcast(self, tensor: torch.Tensor, root: int = 0) -> torch.Tensor:
@@ -54,12 +58,14 @@ class HorovodComm:
         check_root(root, self.size)
         # Horovod sends neither views nor booleans, and a flag of a model ("codebook initialised") is a boolean buffer.
         sendable = tensor.byte() if tensor.dtype == self._bool else tensor
-        sent: torch.Tensor = self._hvd.broadcast(sendable.contiguous(), root_rank=root)
+        with self._waiting:
+            sent: torch.Tensor = self._hvd.broadcast(sendable.contiguous(), root_rank=root)
         return sent.to(tensor.dtype)
 
     def barrier(self) -> None:
         """Wait for every rank."""
-        self._hvd.barrier()
+        with self._waiting:
+            self._hvd.barrier()
 
     def wrap_optimizer(
         self,
@@ -72,7 +78,7 @@ class HorovodComm:
         processor that would average is the one that still computes, all of them at once after it."""
         named = list(named_parameters)
         if all(parameter.device.type == "cpu" for _, parameter in named):
-            return FlatAveraged(optimizer, [parameter for _, parameter in named], self._hvd, compression)
+            return FlatAveraged(optimizer, [parameter for _, parameter in named], self._hvd, compression, self._waiting)
         return self.overlapping(optimizer, named, passes, compression)
 
     def overlapping(
@@ -90,7 +96,7 @@ class HorovodComm:
             backward_passes_per_step=passes,
             compression=getattr(self._hvd.Compression, compression),
         )
-        return HorovodAveraged(wrapped)
+        return HorovodAveraged(wrapped, self._waiting)
 
     def close(self) -> None:
         """End Horovod; no collective works after it."""
@@ -100,13 +106,14 @@ class HorovodComm:
 class HorovodAveraged:
     """`v2a.comm.Averaged` over Horovod's DistributedOptimizer."""
 
-    def __init__(self, wrapped: Any) -> None:
+    def __init__(self, wrapped: Any, waiting: StallLimit) -> None:
         self.optimizer: torch.optim.Optimizer = wrapped
-        self._wrapped = wrapped
+        self._wrapped, self._waiting = wrapped, waiting
 
     def average(self) -> None:
         """Wait for Horovod's background thread."""
-        self._wrapped.synchronize()
+        with self._waiting:
+            self._wrapped.synchronize()
 
     def stepping(self) -> AbstractContextManager[None]:
         """Its `step` would else wait again."""
@@ -125,6 +132,7 @@ class FlatAveraged:
         parameters: on the CPU; one without a gradient counts as zero, as another rank may have one.
         hvd: `horovod.torch`.
         compression: "none" or "fp16".
+        waiting: for the other ranks.
     """
 
     def __init__(
@@ -133,8 +141,9 @@ class FlatAveraged:
         parameters: Iterable[torch.nn.Parameter],
         hvd: Any,
         compression: Compression,
+        waiting: StallLimit,
     ) -> None:
-        self.optimizer = optimizer
+        self.optimizer, self._waiting = optimizer, waiting
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self._hvd, self._compression = hvd, getattr(hvd.Compression, compression)
 
@@ -146,7 +155,9 @@ class FlatAveraged:
             return
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
         sent, how = self._compression.compress(torch.cat([part.reshape(-1) for part in parts]))
-        averaged = self._compression.decompress(self._hvd.allreduce_(sent, op=self._hvd.Average, name="gradients"), how)
+        with self._waiting:
+            summed = self._hvd.allreduce_(sent, op=self._hvd.Average, name="gradients")
+        averaged = self._compression.decompress(summed, how)
         pieces = averaged.split([part.numel() for part in parts])
         for parameter, piece in zip(self._parameters, pieces, strict=True):
             parameter.grad = piece.view_as(parameter)
