@@ -11,8 +11,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,24 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
         os.replace(unfinished, path)
     except OSError:
         unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def described(run_dir: Path, stage: str, overrides: Sequence[str], world: int, rank: int) -> Iterator[None]:
+    """While a run goes on, `config.json` says what it is: rank 0 writes it.
+
+    A run that its stage refuses (`ValueError`: the folder is another run's, or in use) leaves the description that was there.
+    """
+    path = run_dir / CONFIG
+    before = read_json(path)
+    if rank == 0:
+        write_json(path, {"stage": stage, "overrides": list(overrides), "world_size": world})
+    try:
+        yield
+    except ValueError:
+        if rank == 0 and before is not None:
+            write_json(path, before)
         raise
 
 

@@ -15,9 +15,9 @@ STALLED = 1  # exit status
 class StallLimit:
     """A context for each wait: when one lasts longer than the limit, the process ends.
 
-    Horovod's own limit (`HOROVOD_STALL_SHUTDOWN_TIME_SECONDS`) is kept by a thread that talks to the other ranks through MPI. When a
-    rank is gone and nothing ends the step, as srun cannot while Slurm's controller is away, that thread itself waits inside MPI, and
-    would for ever. This one talks to nobody.
+    Horovod's own limit (`HOROVOD_STALL_SHUTDOWN_TIME_SECONDS`) is kept by a thread that talks to the other ranks through MPI. When
+    a rank is gone and nothing ends the step, as srun cannot while Slurm's controller is away, that thread itself waits inside MPI,
+    and would for ever. This one talks to nobody.
 
     Args:
         seconds: the limit, wall time; 0: none.
@@ -47,8 +47,8 @@ class StallLimit:
 
     def _end(self) -> None:
         print(
-            f"worker: rank {self._rank} has waited for the other ranks for more than {self._limit:g} s; one of them is gone or hangs. "
-            "It ends here; the same command goes on from the last checkpoint",
+            f"worker: rank {self._rank} has waited for the other ranks for more than {self._limit:g} s; one of them is gone or "
+            "hangs. It ends here; the same command goes on from the last checkpoint",
             file=sys.stderr,
             flush=True,
         )

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight
 from hpc.listen import Ears, Listen
 from hpc.outcome import Stopped
-from hpc.record import write_json
-from hpc.worker import _SIGNALS, SHARED_TIMEOUT_S, _check_layout, _limit_threads, _preflight
-from hpc.world import World, read_world
-from v2a.comm import Comm, LocalComm
+from hpc.record import RESULT, described, write_json
+from hpc.world import read_world
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage
 from v2a.tasks import SerialTasks
@@ -33,10 +32,10 @@ class Team:
     def __init__(self, folder: Path, shared_timeout_s: float = SHARED_TIMEOUT_S) -> None:
         self._world = read_world()
         self.rank, self.size = self._world.rank, self._world.size
-        _limit_threads(self._world)
+        limit_threads(self._world)
         folder.mkdir(parents=True, exist_ok=True)
-        _preflight(self._world, folder / "run", shared_timeout_s)
-        self._comm, self._close = _join(self._world)
+        preflight(self._world, folder, shared_timeout_s)
+        self._comm, _, self._close = connect(self._world, folder, "mpi")
         world = self._world
         print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
 
@@ -73,13 +72,11 @@ class Team:
         """
         config = load_config(stage, overrides)
         run_dir.mkdir(parents=True, exist_ok=True)
-        if self.rank == 0:
-            record = {"stage": stage, "overrides": list(overrides), "world_size": self.size}
-            write_json(run_dir / "config.json", record)
         ears = Ears(listen, self.rank)
         context = Context(self._comm, SerialTasks(), run_dir, ears.report, ears.or_asked(should_stop))
         try:
-            metrics = run_stage(stage, config, context)
+            with described(run_dir, stage, overrides, self.size, self.rank):
+                metrics = run_stage(stage, config, context)
         except ValueError as error:
             if (
                 type(error).__name__ == "RunBusy"
@@ -89,7 +86,7 @@ class Team:
         if metrics.get("stopped"):
             raise Stopped(f"asked to stop after step {metrics['step']:g}; the run is not finished")
         if self.rank == 0:
-            write_json(run_dir / "result.json", {"stage": stage, "world_size": self.size, **metrics})
+            write_json(run_dir / RESULT, {"stage": stage, "world_size": self.size, **metrics})
         self._comm.barrier()
         return metrics
 
@@ -98,19 +95,9 @@ class Team:
         self._close()
 
 
-def _join(world: World) -> tuple[Comm, Callable[[], None]]:
-    if world.size == 1:
-        return LocalComm(), lambda: None
-    from hpc.horovod_comm import HorovodComm
-
-    comm = HorovodComm()
-    _check_layout(world, comm.rank, comm.size, "Horovod")
-    return comm, comm.close
-
-
 def stop_signals(*, person: bool = False) -> StopSignals:
     """While it is entered USR2 and TERM set a flag; with a person at the terminal Ctrl-C and TERM do."""
-    return StopSignals() if person else StopSignals(_SIGNALS, person=False)
+    return StopSignals() if person else StopSignals(STOP_SIGNALS, person=False)
 
 
 def team_command(ranks: int, module: str, *arguments: str) -> list[str]:

@@ -7,32 +7,25 @@ srun -N4 --ntasks-per-node=1 --mpi=pmix python -m hpc.worker --run-dir runs/try 
 
 import argparse
 import json
-import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.budget import Budget
 from hpc.job import CONTROLLERS
+from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight, share
 from hpc.outcome import PreflightFailed, Stopped, noting
-from hpc.record import RESULT, write_json
+from hpc.record import RESULT, described, write_json
 from hpc.world import World, read_world
-from v2a.comm import Comm, LocalComm
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage, shares_tasks
-from v2a.tasks import SerialTasks, Tasks, local_tasks
 
-__all__ = ["SHARED_TIMEOUT_S", "STOPPED", "Means", "PreflightFailed", "Stopped", "main", "parser", "run", "split_stage"]
-_MIN_FREE_BYTES = 1 << 30
-# Slurm's warning before a time limit or a preemption is USR2 and not USR1, which NCCL may catch; TERM is scancel's.
-_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
+__all__ = ["STOPPED", "Means", "PreflightFailed", "Stopped", "main", "parser", "run", "split_stage"]
 _OURS = Path(__file__).resolve().parents[1]
 _INTERRUPTED = 130
 STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
-SHARED_TIMEOUT_S = 60.0  # an NFS client may believe for a minute that a new file is not there
 
 
 @dataclass(frozen=True)
@@ -67,8 +60,9 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
         PreflightFailed: this node, or another of the job, is not fit.
         Stopped: USR2 or TERM reached a rank before the last step, or a job's time was nearly up.
         v2a.config.ConfigError: a bad setting.
+        NotADirectoryError: `run_dir`, or what is above it, is a file.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    _make(run_dir)
     world = read_world()
     with noting(run_dir, world):
         return _run(stage, overrides, run_dir, world, means or Means())
@@ -76,15 +70,13 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
 
 def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, means: Means) -> dict[str, float]:
     config = load_config(stage, overrides)
-    _limit_threads(world)
-    _preflight(world, run_dir, means.shared_timeout_s)
+    limit_threads(world)
+    preflight(world, run_dir.parent, means.shared_timeout_s)
     together = not shares_tasks(stage)
-    comm, tasks, close = _connect(world, run_dir, means.controller) if together else _share(world, means.processes)
+    comm, tasks, close = connect(world, run_dir, means.controller) if together else share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
-    if world.rank == 0:
-        record = {"stage": stage, "overrides": list(overrides), "world_size": world.size}
-        write_json(run_dir / "config.json", record)
-    with StopSignals(_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget:
+    record = described(run_dir, stage, overrides, world.size, world.rank)
+    with record, StopSignals(STOP_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget:
         asked = Context(comm, tasks, run_dir, _nobody_asks, lambda: stop.requested() or budget.is_spent())
         metrics = run_stage(stage, config, asked)
     if metrics.get("stopped"):
@@ -99,63 +91,17 @@ def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, mean
     return metrics
 
 
+def _make(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(
+            f"{run_dir} cannot be a run's folder: it, or what is above it, is a file; name another folder"
+        ) from None
+
+
 def _nobody_asks(_step: int, _metrics: Mapping[str, float]) -> None:
     """The run's own records are enough; a sweep listens here."""
-
-
-def _limit_threads(world: World) -> None:
-    """One thread per core that is this rank's: ranks of a node that each take all cores slow each other down six-fold."""
-    cores = int(os.environ.get("SLURM_CPUS_PER_TASK", "0")) or len(os.sched_getaffinity(0)) // world.local_size
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))  # read when torch is imported, later
-
-
-def _preflight(world: World, run_dir: Path, shared_timeout_s: float) -> None:
-    """Look at this rank's node (`hpc.preflight` itself looks at most things only once on each node)."""
-    from hpc.preflight import run_preflight, summarise
-
-    findings = run_preflight(world, run_dir.parent, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=shared_timeout_s)
-    failed = [finding for finding in findings if finding.level == "fail"]
-    if world.rank == 0 or failed:
-        print(summarise(findings), flush=True)
-    if failed:
-        raise PreflightFailed(f"{world.host} is not fit to train: {'; '.join(f.sentence for f in failed)}")
-
-
-_Joined = tuple[Comm, Tasks, Callable[[], None]]  # the last one leaves
-
-
-def _connect(world: World, run_dir: Path, controller: str) -> _Joined:
-    """Join the ranks that train together."""
-    if world.size == 1:
-        return LocalComm(), SerialTasks(), lambda: None
-    if controller == "gloo" and world.source == "srun":
-        from hpc.rendezvous import meet
-
-        meet(world, run_dir)
-    from hpc.horovod_comm import HorovodComm
-
-    comm = HorovodComm()
-    _check_layout(world, comm.rank, comm.size, "Horovod")
-    return comm, SerialTasks(), comm.close
-
-
-def _share(world: World, processes: int) -> _Joined:
-    """Join the ranks that share out tasks: MPI is enough for it."""
-    if world.size == 1:
-        return LocalComm(), local_tasks(processes), lambda: None
-    from hpc.mpi_tasks import MpiTasks
-
-    tasks = MpiTasks()
-    _check_layout(world, tasks.rank, tasks.size, "MPI")
-    return LocalComm(), tasks, lambda: None
-
-
-def _check_layout(world: World, rank: int, size: int, who: str) -> None:
-    if (rank, size) != (world.rank, world.size):
-        raise RuntimeError(
-            f"{world.source} says rank {world.rank} of {world.size}, but {who} says {rank} of {size}: the ranks did not find "
-            "each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
-        )
 
 
 def parser() -> argparse.ArgumentParser:

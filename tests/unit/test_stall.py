@@ -16,7 +16,12 @@ with StallLimit(0.2, rank=3):
 
 def test_a_wait_beyond_the_limit_ends_the_process():
     ended = subprocess.run(
-        [sys.executable, "-c", _WAITS], capture_output=True, text=True, timeout=50, check=False, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", _WAITS],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert ended.returncode == 1
     assert "rank 3 has waited for the other ranks for more than 0.2 s" in ended.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from hpc import worker
 from hpc.outcome import Stopped
+from hpc.record import described, read_json
 from v2a.training.loop import RanksDiffer
 
 COMMAND = ["--run-dir", "runs/try", "stage=selftest"]
@@ -61,3 +62,20 @@ def test_an_error_of_nobodys_says_where_it_is_from(monkeypatch: pytest.MonkeyPat
     assert worker.main(COMMAND) == 1
     here = Path(__file__).relative_to(Path(worker.__file__).parents[1])
     assert f"worker: shape mismatch ({here}, line " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["a file", "a file/run"])
+def test_a_run_folder_that_is_a_file(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a file").write_text("mine")
+    assert worker.main(["--run-dir", str(tmp_path / place), "stage=selftest"]) == 1
+    said = capsys.readouterr().err
+    assert "is a file; name another folder" in said
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
+def test_a_run_that_is_refused_leaves_the_description_of_the_one_before(tmp_path: Path):
+    with described(tmp_path, "vqvae", ["crop=20"], 2, rank=0):
+        pass
+    with pytest.raises(ValueError, match="another run's"), described(tmp_path, "audio", [], 1, rank=0):
+        raise ValueError("another run's")
+    assert read_json(tmp_path / "config.json") == {"stage": "vqvae", "overrides": ["crop=20"], "world_size": 2}
