@@ -109,7 +109,7 @@ class Config:
     device: str = "auto"
     decoder: Decoder = field(default_factory=Decoder)
     weights: Weights = field(default_factory=Weights)
-    train: Train = field(default_factory=lambda: Train(batch=4, lr=1e-3, warmup=100))
+    train: Train = field(default_factory=lambda: Train(batch=4, lr=3e-3, warmup=100))
 
     def __post_init__(self) -> None:
         """Refuse crops for a decoder that needs whole segments."""

@@ -12,16 +12,22 @@ from v2a.audio.vectors import Codebooks, CodeVectors
 from v2a.models.cosines import unpatches
 
 _WIDEST = 128  # pixels: a quarter of the work that 256 would be; not compared with it
+_STACKED = 3  # frames that are seen together
+_AROUND_S = 1.0
+_EACH = 16  # features that are kept at each place
 _LOOKS = 4  # places that are looked at in each frame
+_COVERS = 32
 
 
 class Picture(nn.Module):
     """Codes [B, t, h, w] to [B, width, T]: what is where in each frame, and how it moves.
 
     Each dimension of a code's vector stands for a patch of video (`Codebooks.basis`), so the sum of a group's vectors is a small
-    picture of each of its frames without anything learned. Convolutions over space, and over neighbouring frames, see what
-    moves in it. Of the last one's features go on: each at its place, the largest and the mean of each over the frame, and those at
-    the places that the network looks at, with where these are (spatial softmax, Finn et al. 2016).
+    picture of each of its frames without anything learned. Convolutions see each frame with its two neighbours, and what differs
+    in it from the frames around (a camera that stands still shows only what moves there). Of the last one's features go on: each
+    at its place, the largest and the mean of each over the frame, how much of the frame some of them cover, on a logarithmic scale
+    (level falls with distance as the logarithm of the size does), and those at the places that the network looks at, with where
+    these are (spatial softmax, Finn et al. 2016).
 
     Args:
         codebooks: of stage 1.
@@ -36,64 +42,64 @@ class Picture(nn.Module):
     def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int) -> None:
         super().__init__()
         self._vectors, self._frames = [vectors], grid.frames  # in a list: not a module of this one
+        self._around = round(_AROUND_S * grid.sample_rate / grid.samples * grid.frames)
         basis, self._block = _smaller(codebooks.basis, codebooks.block, grid)
         spread = vectors.codebooks[0] @ basis.t()
         self.register_buffer("basis", basis / spread.square().mean().sqrt().clamp(min=1e-8))
         quarter, half, full = max(8, width // 8), max(8, width // 4), max(8, width // 2)
         self.body = nn.Sequential(
-            nn.Conv3d(3, quarter, (3, 5, 5), (1, 2, 2), (1, 2, 2)),
-            FrameNorm(quarter),
-            nn.SiLU(),
-            nn.Conv3d(quarter, half, (1, 3, 3), (1, 2, 2), (0, 1, 1)),
-            FrameNorm(half),
-            nn.SiLU(),
-            nn.Conv3d(half, full, 3, (1, 2, 2), 1),
-            FrameNorm(full),
-            nn.SiLU(),
-            nn.Conv3d(full, full, 3, padding=1),
-            FrameNorm(full),
-            nn.SiLU(),
-        )
+            *_seeing(3 * (_STACKED + 1), quarter, 5, 2),
+            *_seeing(quarter, half, 3, 2),
+            *_seeing(half, full, 3, 2),
+            *_seeing(full, full, 3, 1),
+        ).to(memory_format=torch.channels_last)
         rows, columns = (
             math.ceil(count * size / 8) for count, size in zip((grid.rows, grid.columns), self._block[1:], strict=True)
         )
         self.register_buffer("places", _coordinates(rows, columns), persistent=False)
-        self.each = nn.Conv3d(full, 16, 1)
-        self.look = nn.Conv3d(full, _LOOKS, 1)
-        self.out = nn.Conv1d(16 * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS, width, 1)
+        self.each = nn.Conv2d(full, _EACH, 1)
+        self.look = nn.Conv2d(full, _LOOKS, 1)
+        self.cover = nn.Conv2d(full, _COVERS, 1)
+        self.out = nn.Conv1d(_EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS, width, 1)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step."""
-        found = self.body(self.frames_of(codes))  # [B, C, T, h', w']
-        flat = found.flatten(3)
-        look = self.look(found).flatten(3).float().softmax(-1)  # [B, L, T, h' w']
-        seen = torch.einsum("bltp,bctp->blct", look, flat.float()).flatten(1, 2)
-        where = torch.einsum("bltp,xp->blxt", look, self.places).flatten(1, 2)
-        each = self.each(found).permute(0, 1, 3, 4, 2).flatten(1, 3)
-        gathered = torch.cat([each, flat.amax(-1), flat.mean(-1), seen.to(flat.dtype), where.to(flat.dtype)], dim=1)
-        given: torch.Tensor = self.out(gathered)
+        frames = self.frames_of(codes)
+        batch, _, count, _, _ = frames.shape
+        found = self.body(self._stacked(frames))  # [B T, C, h', w']
+        flat = found.flatten(2).float()
+        look = self.look(found).flatten(2).float().softmax(-1)  # [B T, L, h' w']
+        seen = torch.einsum("nlp,ncp->nlc", look, flat).flatten(1)
+        where = torch.einsum("nlp,xp->nlx", look, self.places).flatten(1)
+        covered = nn.functional.softplus(4 * self.cover(found).flatten(2).float()).mean(-1).add(1e-4).log()
+        each = self.each(found).flatten(1).float()
+        gathered = torch.cat([each, flat.amax(-1), flat.mean(-1), seen, where, covered], dim=1)
+        given: torch.Tensor = self.out(gathered.view(batch, count, -1).transpose(1, 2))
         return given
 
     def frames_of(self, codes: torch.Tensor) -> torch.Tensor:
         """Pictures [B, 3, T, H, W] of codes, about 0 with a deviation about 1."""
-        patches = nn.functional.conv3d(self._vectors[0].together(codes), self.basis[:, :, None, None, None])
+        patches = torch.einsum("nd,bdthw->bnthw", self.basis, self._vectors[0].together(codes))
         return unpatches(patches, self._block)[:, :, : codes.shape[1] * self._frames]
 
+    def _stacked(self, frames: torch.Tensor) -> torch.Tensor:
+        """Each frame with its neighbours and its difference from those around it: [B, 3, T, H, W] to [B T, 12, H, W]."""
+        padded = nn.functional.pad(frames, (0, 0, 0, 0, 1, 1)).permute(0, 2, 3, 4, 1)
+        beside = [padded[:, k : k + frames.shape[2]] for k in range(_STACKED)]
+        differs = (frames - mean_around(frames, self._around)).permute(0, 2, 3, 4, 1)
+        return torch.cat([*beside, differs], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
 
-class FrameNorm(nn.Module):
-    """Each frame to mean 0 and deviation 1, then scaled; knows nothing of other moments, so any length gives the same."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(channels, 1, 1, 1))
-        self.shift = nn.Parameter(torch.zeros(channels, 1, 1, 1))
+def _seeing(channels: int, out: int, size: int, stride: int) -> list[nn.Module]:
+    """A convolution over one frame. Its features are normalised over the whole frame and nothing else: any length gives the same."""
+    return [nn.Conv2d(channels, out, size, stride, size // 2), nn.GroupNorm(1, out), nn.SiLU()]
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """[B, C, T, H, W] to the same."""
-        wide = values.float()
-        wide = wide - wide.mean((1, 3, 4), keepdim=True)
-        wide = wide * torch.rsqrt(wide.square().mean((1, 3, 4), keepdim=True) + 1e-5)
-        return (wide * self.scale + self.shift).to(values.dtype)
+
+def mean_around(frames: torch.Tensor, reach: int) -> torch.Tensor:
+    """Mean of the frames up to `reach` before and after each: [B, C, T, H, W] to the same; at the ends of those that are there."""
+    number = torch.arange(frames.shape[2], device=frames.device)
+    near = ((number[:, None] - number).abs() <= reach).to(frames.dtype)
+    return torch.matmul(near / near.sum(1, keepdim=True), frames.flatten(3)).view_as(frames)
 
 
 def _smaller(basis: torch.Tensor, block: tuple[int, int, int], grid: Grid) -> tuple[torch.Tensor, tuple[int, int, int]]:
