@@ -91,7 +91,7 @@ class Picture(nn.Module):
 
 
 def _seeing(channels: int, out: int, size: int, stride: int) -> list[nn.Module]:
-    """A convolution over one frame. Its features are normalised over the whole frame and nothing else: any length gives the same."""
+    """A convolution over one frame. Its features are normalised over that frame alone, so any length gives the same."""
     return [nn.Conv2d(channels, out, size, stride, size // 2), nn.GroupNorm(1, out), nn.SiLU()]
 
 
