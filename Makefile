@@ -45,8 +45,10 @@ distributed: setup ## tests on two real Horovod ranks
 cluster: setup ## end-to-end tests on the one-machine Slurm cluster (needs root)
 	$(PYTEST) -m "not slow" tests/cluster
 
-.PHONY: demo
-demo: setup ## train something small for real on four hosts of the test cluster
+.PHONY: demo demo-cluster
+demo: setup ## ten minutes: a model trained here, sound for videos it never heard, a page that shows both (VIDEOS=DIR: your own)
+	@$(BIN)/python -m hpc.demo $(if $(VIDEOS),--videos "$(VIDEOS)")
+demo-cluster: setup ## train something small for real on four hosts of the test cluster
 	@bash slurm/demo.sh
 
 .PHONY: cluster-up cluster-down cluster-shell cluster-env cluster-status cluster-fault

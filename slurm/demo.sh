@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: bring up the test cluster and train the self-test on its four T4 hosts through Horovod, for real.
+# `make demo-cluster`: bring up the test cluster and train the self-test on its four T4 hosts through Horovod, for real.
 # Where there is no root, or a Slurm of the machine's own, the same on two local ranks. The cluster is left as it was found.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 from hpc.stall import StallLimit
@@ -28,13 +29,15 @@ def test_a_wait_beyond_the_limit_ends_the_process():
 
 
 def test_work_between_short_waits_does_not_count():
-    limit = StallLimit(0.5, rank=0)
+    limit, waits = StallLimit(0.5, rank=0), 0
     for _ in range(4):
         with limit:
-            time.sleep(0.02)
+            waits += 1
         time.sleep(0.2)
+    assert waits == 4, "or the process, and this test with it, would have ended"
 
 
 def test_no_limit():
+    before = threading.active_count()
     with StallLimit(0, rank=0):
-        time.sleep(0.05)
+        assert threading.active_count() == before

@@ -1,0 +1,211 @@
+"""The whole road on this machine: a corpus, a model trained on it, sound for videos it never heard, and a page that shows how good.
+
+python -m hpc.demo                          made-up fly-bys; about ten minutes on two cores
+python -m hpc.demo --videos clips/          your own videos, with their sound
+python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
+python -m hpc.demo --dry-run                the commands, in order
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc.pipeline import make_links, parse_settings
+from hpc.request import Request
+from v2a.config import ConfigError
+
+_INTERRUPTED = 130
+_HEARD = 4  # held-out videos that get sound
+# Sizes by what fits: stage 1 learns its codebooks in a minute, stage 2 needs the most.
+_FULL = (
+    "vqvae.colours=0", "vqvae.train.steps=60", "vqvae.train.batch=2", "vqvae.train.validate_every=0",
+    "audio.train.steps=600", "audio.train.batch=2", "audio.train.validate_every=0", "audio.train.checkpoint_every=100",
+    "prepare.split.test=0.1", "prepare.split.validation=0.03",
+)  # fmt: skip
+_QUICK = ("preset=tiny", "vqvae.train.steps=40", "audio.train.steps=60", "prepare.split.test=0.2")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, or several, of the road.
+
+    Attributes:
+        title: for people.
+        commands: gives them when it is their turn, since what they are about may not be there before.
+    """
+
+    title: str
+    commands: Callable[[], list[list[str]]]
+
+
+def steps_of(out: Path, videos: Path | None, quick: bool, ranks: int) -> list[Step]:
+    """The steps, in order.
+
+    Args:
+        out: folder of all that is made.
+        videos: a folder, a list or a CSV of one's own; None for made-up fly-bys.
+        quick: small ones.
+        ranks: that train.
+    """
+    corpus = videos or out / "videos"
+    pipeline = ["pipeline", f"videos={corpus}", f"data={out / 'clips'}", *(_QUICK if quick else _FULL)]
+    submit = _python("hpc.submit", "--cluster", "local", "--ranks-per-node", str(ranks), "--runs", str(out / "runs"))
+    steps = [Step("train on them: clips, stage 1, codes, stage 2, evaluation", lambda: [[*submit, *pipeline]])]
+    if videos is None:
+        steps.insert(0, Step("videos to learn from: aircraft that fly past", lambda: [_flybys(corpus, quick)]))
+    runs = _Runs(out, tuple(pipeline[1:]), ranks)
+    return [
+        *steps,
+        Step("take the sound away from videos that were not trained on", lambda: _silenced(runs, out / "silent")),
+        Step("give them sound by what is seen", lambda: [_infer(runs, out)]),
+        Step("a page of it all", lambda: [_report(runs, out)]),
+    ]
+
+
+def _flybys(corpus: Path, quick: bool) -> list[str]:
+    size = ["n=40", "seconds=4", "width=128", "height=72"] if quick else ["n=200", "width=256", "height=144"]
+    return _python("v2a.synthetic", "flyby", f"out={corpus}", "seed=1", *size, "fps=10", "sample_rate=16000")
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Where the runs of the pipeline are."""
+
+    out: Path
+    settings: tuple[str, ...]
+    ranks: int
+
+    def folder(self, stage: str) -> Path:
+        """Of a stage that has run."""
+        request = Request("prepare", runs=self.out / "runs", where="local", ranks_per_node=self.ranks)
+        links = make_links(parse_settings(self.settings), request, waits=False)
+        return next(link.plan.spec.run_dir for link in links if link.plan.spec.stage == stage)
+
+    def evaluation(self) -> Path:
+        """What the last stage made."""
+        return self.out / "runs" / f"evaluation-of-{self.folder('audio').name}"
+
+    def held_out(self) -> list[Path]:
+        """Videos of the test split, a few."""
+        with (self.evaluation() / "clips.csv").open(newline="") as file:
+            return [Path(source) for source in dict.fromkeys(row["source"] for row in csv.DictReader(file))][:_HEARD]
+
+
+def _silenced(runs: _Runs, folder: Path) -> list[list[str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = []
+    for source in runs.held_out():
+        into = folder / f"{source.stem}{source.suffix if source.suffix.lower() in ('.mp4', '.mov') else '.mkv'}"
+        copies.append(["ffmpeg", "-v", "error", "-y", "-i", f"file:{source}", "-map", "0:v:0", "-c", "copy", str(into)])
+    return copies
+
+
+def _infer(runs: _Runs, out: Path) -> list[str]:
+    return _python("v2a.infer", str(out / "silent"), "--model", str(runs.folder("audio")), "--out", str(out / "sounds"))
+
+
+def _report(runs: _Runs, out: Path) -> list[str]:
+    shown = [str(runs.evaluation()), str(runs.folder("audio")), str(runs.folder("vqvae"))]
+    return _python("v2a.report", *shown, "--out", str(out / "report.html"))
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def walk(steps: Sequence[Step]) -> int:
+    """Run the steps, each command shown before it runs; stops at the first that fails.
+
+    Returns:
+        0, or the status of the command that failed.
+    """
+    begun = time.monotonic()
+    for number, step in enumerate(steps, 1):
+        print(f"\n== {number} of {len(steps)}, after {_minutes(time.monotonic() - begun)}: {step.title}", flush=True)
+        for command in step.commands():
+            print(f"$ {_shown(command)}", flush=True)
+            status = subprocess.run(command, check=False).returncode
+            if status:
+                print(
+                    f"demo: that ended with status {status}, and its last words say why; the same `make demo` goes on from there",
+                    file=sys.stderr,
+                )
+                return status
+    print(f"\n== done after {_minutes(time.monotonic() - begun)}")
+    return 0
+
+
+def _shown(command: list[str]) -> str:
+    return shlex.join(["python", *command[1:]] if command[0] == sys.executable else command)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def _next(out: Path) -> str:
+    return f"""look at it     {out / "report.html"} in a browser
+the videos     {out / "sounds"}: those of {out / "silent"}, with sound
+the runs       python -m hpc.status --runs {out / "runs"}
+try next       make demo VIDEOS=a-folder-of-your-videos
+               python -m v2a.infer a-silent-video.mp4 --model {out / "runs"}/audio-…
+on a cluster   python -m hpc.submit --nodes 4 pipeline videos=a-folder-of-your-videos     (docs/cluster.md)"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    summary, examples = (__doc__ or "").split("\n\n")
+    top = argparse.ArgumentParser(
+        prog="python -m hpc.demo",
+        description=summary,
+        epilog="examples:\n" + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument(
+        "--videos", type=Path, help="a folder, a list or a CSV of videos with sound (default: made-up fly-bys)"
+    )
+    top.add_argument("--out", type=Path, default=Path("demo"), help="folder of all that is made (default: demo)")
+    top.add_argument("--quick", action="store_true", help="small: shows only that everything works")
+    top.add_argument("--dry-run", action="store_true", help="show the steps, run nothing")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when all was made, 1 or a command's status when something failed, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    if options.videos is not None and not options.videos.exists():
+        print(
+            f"demo: there is nothing at {options.videos}; give a folder of videos, or none for made-up ones",
+            file=sys.stderr,
+        )
+        return 1
+    ranks = 2 if importlib.util.find_spec("horovod") else 1
+    steps = steps_of(options.out, options.videos, options.quick, ranks)
+    if options.dry_run:
+        print("\n".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1)))
+        print("\n".join(f"$ {_shown(command)}" for step in steps[:-3] for command in step.commands()))
+        return 0
+    try:
+        status = walk(steps)
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; the same command goes on", file=sys.stderr)
+        return _INTERRUPTED
+    except (ConfigError, OSError, ValueError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    if status == 0:
+        print(_next(options.out))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

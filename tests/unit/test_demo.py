@@ -1,0 +1,61 @@
+"""The demo's road: its commands, what stops it, and, slow, all of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpc import demo
+from hpc.demo import Step, walk
+from tests.house.source import CHECKOUT
+
+
+def test_dry_run_shows_the_commands_and_runs_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert demo.main(["--dry-run", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert f"$ python -m v2a.synthetic flyby out={tmp_path}/demo/videos" in said
+    assert f"pipeline videos={tmp_path}/demo/videos data={tmp_path}/demo/clips" in said
+    assert not (tmp_path / "demo").exists()
+
+
+def test_ones_own_videos_need_no_made_up_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert demo.main(["--dry-run", "--videos", str(tmp_path), "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert "synthetic" not in said
+    assert f"pipeline videos={tmp_path} " in said
+
+
+def test_videos_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert demo.main(["--videos", str(tmp_path / "no")]) == 1
+    assert "there is nothing at" in capsys.readouterr().err
+
+
+def test_it_stops_at_the_first_command_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    fails = [sys.executable, "-c", "import sys; print('the disk is full'); sys.exit(3)"]
+    never = [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"]
+    assert walk([Step("first", lambda: [fails]), Step("second", lambda: [never])]) == 3
+    said = capfd.readouterr()
+    assert "== 1 of 2, after 0:00 min: first" in said.out
+    assert "the disk is full" in said.out
+    assert "ended with status 3" in said.err
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_all_of_it_quickly_and_again(tmp_path: Path):
+    command = [sys.executable, "-m", "hpc.demo", "--quick", "--out", str(tmp_path / "my demo")]
+    for _ in range(2):
+        ended = subprocess.run(
+            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL
+        )
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert (tmp_path / "my demo" / "report.html").stat().st_size > 10_000
+    videos = sorted((tmp_path / "my demo" / "sounds").rglob("*.mp4"))
+    assert videos
+    for video in videos:
+        probe = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(video)]
+        streams = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"]
+        assert {stream["codec_type"] for stream in streams} == {"video", "audio"}
