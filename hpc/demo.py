@@ -29,9 +29,10 @@ _HEARD = 4  # held-out videos that get sound
 _FULL = (
     "vqvae.colours=0", "vqvae.train.steps=60", "vqvae.train.batch=2", "vqvae.train.validate_every=0",
     "audio.train.steps=600", "audio.train.batch=2", "audio.train.validate_every=0", "audio.train.checkpoint_every=100",
-    "prepare.split.test=0.1", "prepare.split.validation=0.03",
 )  # fmt: skip
-_QUICK = ("preset=tiny", "vqvae.train.steps=40", "audio.train.steps=60", "prepare.split.test=0.2")
+_QUICK = ("preset=tiny", "vqvae.train.steps=40", "audio.train.steps=60")
+_MADE_UP_SPLIT = ("prepare.split.test=0.1", "prepare.split.validation=0.03")
+_OWN_SPLIT = ("prepare.split.test=0.25", "prepare.split.validation=0")  # of few videos some must be left to try it on
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,13 @@ def steps_of(out: Path, videos: Path | None, quick: bool, ranks: int) -> list[St
         ranks: that train.
     """
     corpus = videos or out / "videos"
-    pipeline = ["pipeline", f"videos={corpus}", f"data={out / 'clips'}", *(_QUICK if quick else _FULL)]
+    pipeline = [
+        "pipeline",
+        f"videos={corpus}",
+        f"data={out / 'clips'}",
+        *(_QUICK if quick else _FULL),
+        *(_OWN_SPLIT if videos else _MADE_UP_SPLIT),
+    ]
     submit = _python("hpc.submit", "--cluster", "local", "--ranks-per-node", str(ranks), "--runs", str(out / "runs"))
     steps = [Step("train on them: clips, stage 1, codes, stage 2, evaluation", lambda: [[*submit, *pipeline]])]
     if videos is None:

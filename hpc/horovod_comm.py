@@ -22,6 +22,9 @@ DEFAULTS = {
     # two ranks on two busy cores: 226 of 490 ms of processor time a step went into it; 23 when it gives its turn away.
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
+# Horovod remembers what ranks agreed on by name, for 1,024 names, and those that it makes up are new each time. No shape in it:
+# ranks that do not send alike must meet under one name to be told.
+_NAMED = "v2a"
 _LATER = 1.2  # times Horovod's limit: its words say which rank is missing
 
 
@@ -50,7 +53,8 @@ class HorovodComm:
         check_reduction(reduction)
         operation = self._hvd.Sum if reduction == "sum" else self._hvd.Max
         with self._waiting:
-            reduced: torch.Tensor = self._hvd.allreduce(tensor.contiguous(), op=operation)  # Horovod refuses views
+            name = f"{_NAMED}.{reduction}"
+            reduced: torch.Tensor = self._hvd.allreduce(tensor.contiguous(), op=operation, name=name)  # refuses views
         return reduced
 
     def broadcast(self, tensor: torch.Tensor, root: int = 0) -> torch.Tensor:
@@ -59,7 +63,7 @@ class HorovodComm:
         # Horovod sends neither views nor booleans, and a flag of a model ("codebook initialised") is a boolean buffer.
         sendable = tensor.byte() if tensor.dtype == self._bool else tensor
         with self._waiting:
-            sent: torch.Tensor = self._hvd.broadcast(sendable.contiguous(), root_rank=root)
+            sent: torch.Tensor = self._hvd.broadcast(sendable.contiguous(), root_rank=root, name=f"{_NAMED}.broadcast")
         return sent.to(tensor.dtype)
 
     def barrier(self) -> None:
