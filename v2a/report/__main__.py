@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     )
     runs = "a folder of v2a.evaluate, v2a.audio, v2a.vqvae or v2a.infer"
     top.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=runs)
-    top.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: report.html)")
+    top.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: report.html)"
+    )
     top.add_argument("--clips", type=_count, default=6, metavar="N", help="videos of each run at most (default: 6)")
     limit = "of the page at most: videos are made smaller, then fewer (default: 60)"
     top.add_argument("--max-mb", type=_size, default=60.0, metavar="MB", help=limit)
@@ -39,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > 1000:  # noqa: PLR2004 - nobody looks at more
+    if not (text.isascii() and text.isdecimal()) or int(text) > 1000:
         raise argparse.ArgumentTypeError(f"expected a number of 0 to 1000, but got {text!r}")
     return int(text)
 
@@ -49,7 +51,7 @@ def _size(text: str) -> float:
         size = float(text)
     except ValueError:
         size = 0.0
-    if not 0 < size <= 2000:  # noqa: PLR2004 - no browser opens more
+    if not 0 < size <= 2000:
         raise argparse.ArgumentTypeError(f"expected megabytes above 0 and at most 2000, but got {text!r}")
     return size
 

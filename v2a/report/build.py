@@ -68,7 +68,9 @@ def _encode(chosen: Sequence[Chosen], number: int, wanted: int, tick: Tick) -> N
         one.films, one.notes = make_films(one.clips, QUALITIES[number], step)
         if number and one.films:
             width = QUALITIES[number].width
-            one.notes.append(f"Videos were made smaller, {width} pixels wide at most, to keep the page within --max-mb.")
+            one.notes.append(
+                f"Videos were made smaller, {width} pixels wide at most, to keep the page within --max-mb."
+            )
 
 
 def _drop(chosen: Sequence[Chosen], room: int) -> None:
@@ -80,7 +82,9 @@ def _drop(chosen: Sequence[Chosen], room: int) -> None:
         left_out[fullest] += 1
     for one, number in zip(chosen, left_out, strict=True):
         if number:
-            one.notes.append(f"{number} of {number + len(one.films)} videos were left out to keep the page within --max-mb.")
+            one.notes.append(
+                f"{number} of {number + len(one.films)} videos were left out to keep the page within --max-mb."
+            )
 
 
 def _bytes(chosen: Sequence[Chosen]) -> int:

@@ -40,6 +40,7 @@ def make_charts(curves: Mapping[str, Series]) -> list[tuple[str, str]]:
     known = {**_KNOWN, **_PARTS}
     bases = {name.rpartition("/")[2] for name in curves if name.rpartition("/")[0] in ("", "epoch", "validation")}
     order = [base for base in known if base in bases] + sorted(bases - set(known) - set(_LEFT_OUT))
+    last = max((points[-1][0] for points in curves.values() if points), default=1.0)
     charts = []
     for base in order:
         title, axis = known.get(base, (base, base))
@@ -47,7 +48,7 @@ def make_charts(curves: Mapping[str, Series]) -> list[tuple[str, str]]:
         if base == "mse" and curves.get("validation/mse_silence"):
             lines["silence's"] = curves["validation/mse_silence"]
             lines.pop("epoch", None)
-        charts.append((title, draw_chart(title, axis, lines)))
+        charts.append((title, draw_chart(title, axis, lines, last)))
     return charts
 
 

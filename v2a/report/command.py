@@ -66,7 +66,7 @@ def evaluation_command(folder: Path, settings: Mapping[str, Any]) -> str:
 
 def inference_command(folder: Path, inputs: Sequence[str], seeds: Sequence[str]) -> str:
     """`python -m v2a.infer …`; the model is known by its identity only."""
-    shown = list(inputs) if 0 < len(inputs) <= 3 else ["VIDEOS"]  # noqa: PLR2004 - more make no command for a person
+    shown = list(inputs) if 0 < len(inputs) <= 3 else ["VIDEOS"]
     seed = ["--seed", seeds[0]] if len(seeds) == 1 else []
     return shlex.join(["python", "-m", "v2a.infer", *shown, "--model", "MODEL", "--out", str(folder), *seed])
 

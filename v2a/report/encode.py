@@ -13,6 +13,7 @@ from v2a.report.errors import ReportError
 
 _PIXELS = 64_000_000  # largest picture that is decoded
 _SLOW_S = 120  # a piece of some seconds takes a second or two; a hung decoder is ended
+_AAC = ("-c:a", "aac", "-b:a", "80k", "-ac", "1")
 _KEY_FRAMES = 10  # frames from one to the next: seeking is by them
 
 
@@ -64,7 +65,7 @@ def add_sound(picture: Path, wave: Path, seconds: float, out: Path) -> None:
         ReportError: there is no ffmpeg.
     """
     _run([
-        "-i", _name(picture), "-i", _name(wave), "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-b:a", "80k", "-ac", "1",
+        "-i", _name(picture), "-i", _name(wave), "-map", "0:v", "-map", "1:a", "-c:v", "copy", *_AAC,
         "-t", f"{seconds:.6f}", "-movflags", "+faststart", "-fflags", "+bitexact", _name(out),
     ])  # fmt: skip
 
@@ -76,7 +77,7 @@ def encode_sound(wave: Path, seconds: float, out: Path) -> None:
         EncodeError: it cannot be read.
         ReportError: there is no ffmpeg.
     """
-    _run(["-i", _name(wave), "-t", f"{seconds:.6f}", "-c:a", "aac", "-b:a", "80k", "-ac", "1", "-fflags", "+bitexact", _name(out)])
+    _run(["-i", _name(wave), "-t", f"{seconds:.6f}", *_AAC, "-fflags", "+bitexact", _name(out)])
 
 
 def _name(path: Path) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from v2a.evaluate.config import BASELINES
 from v2a.evaluate.shown import spread
 from v2a.report.command import evaluation_command, flatten
@@ -16,11 +18,15 @@ from v2a.report.errors import ReportError
 from v2a.report.kinds import EVALUATION, read_json
 from v2a.report.measures import BASELINES as SAID
 from v2a.report.section import Clip, Section, Sound
-from v2a.report.tables import make_tables, verdict
+from v2a.report.tables import make_tables, verdict, write
 
 _HEARD = ("truth", "retrieval", "noise", "redrawn")  # beside the models; silence is made by turning the sound off
 _FEW = 10  # videos below which intervals are too narrow
-_TOLD = (("log_mel_db", "log-mel {:.1f} dB"), ("envelope_r", "envelope r {:.2f}"), ("level_db", "level {:+.1f} dB"))
+_TOLD = (
+    ("log_mel_db", "log-mel", "{:.1f} dB"),
+    ("envelope_r", "envelope r", "{:.2f}"),
+    ("level_db", "level", "{:+.1f} dB"),
+)
 
 
 @dataclass
@@ -54,7 +60,8 @@ def read_evaluation(folder: Path) -> Section:
     if clips and len(measured) != clips:
         section.notes.append(f"clips.csv has {len(measured)} clips and metrics.json {clips}: no clip of it is shown.")
     else:
-        section.clips = _clips(folder, measured, models, settings)
+        section.clips, strange = _clips(folder, measured, models, settings)
+        section.notes += strange
     return section
 
 
@@ -74,7 +81,9 @@ def _read_clips(path: Path) -> list[Measured]:
     try:
         text = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        raise ReportError(f"{path} cannot be read ({error.strerror}); the command that made it writes it again") from None
+        raise ReportError(
+            f"{path} cannot be read ({error.strerror}); the command that made it writes it again"
+        ) from None
     found: dict[str, Measured] = {}
     for line in csv.DictReader(io.StringIO(text, newline="")):
         key, candidate = line.get("clip"), line.get("candidate")
@@ -83,12 +92,34 @@ def _read_clips(path: Path) -> list[Measured]:
     return list(found.values())
 
 
-def _clips(folder: Path, measured: Sequence[Measured], models: Sequence[str], settings: Mapping[str, Any]) -> list[Clip]:
-    """Those of the sheet: `wav/NN-NAME.wav` has their sounds."""
+def _clips(
+    folder: Path, measured: Sequence[Measured], models: Sequence[str], settings: Mapping[str, Any]
+) -> tuple[list[Clip], list[str]]:
+    """Those of the sheet: `wav/NN-NAME.wav` has their sounds; and a sentence for each whose sounds are another clip's."""
     most = settings.get("sheet")
     places = spread([one.line.get("video") or "" for one in measured], most if isinstance(most, int) else 0)
-    clips = (_clip(folder, place, measured[number], models) for place, number in enumerate(places))
-    return [clip for clip in clips if clip is not None]
+    clips, notes = [], []
+    for place, number in enumerate(places):
+        clip = _clip(folder, place, measured[number], models)
+        if clip is not None and clip.truth is not None and not _is_its_own(clip.truth, measured[number].line):
+            notes.append(
+                f"{clip.title}: left out, {clip.truth.name} is not its sound; evaluate again into a new folder"
+            )
+        elif clip is not None:
+            clips.append(clip)
+    return clips, notes
+
+
+def _is_its_own(truth: Path, line: Mapping[str, str]) -> bool:
+    """Whether a WAV file is as loud as the clip's true sound was when it was measured: nothing else ties the two together."""
+    from scipy.io import wavfile
+
+    try:
+        measured = float(line.get("mse_silence") or "")
+        square = float(np.square(wavfile.read(truth)[1].astype(np.float64) / 32767).mean())
+    except (OSError, ValueError):
+        return True  # nothing was measured, or the file is damaged: both are said elsewhere
+    return abs(square - measured) <= 0.02 * measured + 1e-8  # rounding to 16 bits, and to six digits
 
 
 def _clip(folder: Path, place: int, measured: Measured, models: Sequence[str]) -> Clip | None:
@@ -116,9 +147,9 @@ def _said(name: str, line: Mapping[str, str]) -> str:
     parts = [SAID[name]] if name in SAID else ["what the model makes of the picture"]
     if line.get("sound_of"):
         parts.append(f"here {line['sound_of']}")
-    for key, form in _TOLD if name != "truth" else ():
+    for key, title, form in _TOLD if name != "truth" else ():
         try:
-            parts.append(form.format(float(line.get(key) or "")))
+            parts.append(f"{title} {write(form, float(line.get(key) or ''))}")
         except ValueError:
             continue  # the measure says nothing of this clip
-    return "; ".join(parts).replace(" -", " −")  # noqa: RUF001 - a minus sign
+    return "; ".join(parts)

@@ -51,7 +51,9 @@ class Film:
     @property
     def bytes(self) -> int:
         """On the page."""
-        return len(self.truth) + sum(len(track.video) + len(track.scope) + len(track.text) + 600 for track in self.tracks)
+        return len(self.truth) + sum(
+            len(track.video) + len(track.scope) + len(track.text) + 600 for track in self.tracks
+        )
 
 
 def choose(clips: Sequence[Clip], most: int) -> tuple[list[Clip], list[str]]:
@@ -113,7 +115,9 @@ def make_film(clip: Clip, quality: Quality, folder: Path) -> Film:
             add_sound(picture, sound.path, clip.seconds, muxed)
             video = address("video/mp4", muxed.read_bytes())
         scope = address("image/png", draw(heard, top))
-        tracks.append(Track(sound.name, sound.text, video, scope, truth=sound.path is not None and sound.path == clip.truth))
+        tracks.append(
+            Track(sound.name, sound.text, video, scope, truth=sound.path is not None and sound.path == clip.truth)
+        )
     truth = address("image/png", draw(reference, top)) if clip.truth else ""
     return Film(clip.title, clip.seconds, tuple(tracks), truth, axis_of(reference, clip.seconds))
 

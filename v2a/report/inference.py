@@ -20,7 +20,9 @@ def read_inference(folder: Path) -> Section:
     failed, _ = read_lines(folder / "failures.jsonl")
     section = Section(INFERENCE, folder.resolve().name)
     seconds = sum(_seconds(line) for line in done)
-    section.lead.append(f"{_many(len(done), 'video')} with generated sound, {seconds:,.0f} s together; {len(failed)} without.")
+    section.lead.append(
+        f"{_many(len(done), 'video')} with generated sound, {seconds:,.0f} s together; {len(failed)} without."
+    )
     if not done:
         section.notes.append("Nothing is done yet: report.jsonl has no video.")
     if bad:

@@ -36,7 +36,9 @@ def find_kind(folder: Path) -> str:
         stage = read_json(folder / "stage.json").get("stage")
         if stage in (AUDIO, VQVAE):
             return str(stage)
-        raise ReportError(f"{folder} is a run of stage {stage!r}, and there is nothing to show of it; {_RULE}; name another")
+        raise ReportError(
+            f"{folder} is a run of stage {stage!r}, and there is nothing to show of it; {_RULE}; name another"
+        )
     if (folder / "report.jsonl").exists():
         return INFERENCE
     raise ReportError(f"{folder} holds no run; {_RULE}; name such a folder, not the one above or below it")
@@ -51,7 +53,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ReportError(f"{path} cannot be read ({error}); the command that made the folder writes it again") from None
+        raise ReportError(
+            f"{path} cannot be read ({error}); the command that made the folder writes it again"
+        ) from None
     if not isinstance(found, dict):
         raise ReportError(f"{path} is damaged: it holds no object; the command that made the folder writes it again")
     return found

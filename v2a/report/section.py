@@ -46,7 +46,7 @@ class Cell:
     """One number of a table.
 
     Attributes:
-        value: as text; "–" for none.
+        value: as text; a dash for none.
         interval: 95 %, as text; "" for none.
         best: it is the best of those that may be compared.
     """

@@ -34,7 +34,9 @@ def hear(path: Path, seconds: float) -> Heard:
     """
     try:
         rate, samples = wavfile.read(path)
-        wave = samples.astype(np.float32) / np.float32(32767) if samples.dtype == np.int16 else samples.astype(np.float32)
+        wave = (
+            samples.astype(np.float32) / np.float32(32767) if samples.dtype == np.int16 else samples.astype(np.float32)
+        )
         mono = wave if wave.ndim == 1 else wave.mean(1)
         return listen(mono[: round(seconds * rate)], make_bands(int(rate)))
     except (OSError, ValueError) as error:
@@ -77,10 +79,10 @@ def _frequencies(centres: Array) -> tuple[tuple[float, str], ...]:
         band = float(np.interp(hertz, centres, np.arange(len(centres))))
         percent = 100 - (band + 0.5) / len(centres) * 100
         if not marks or marks[-1][0] - percent >= _APART:
-            marks.append((percent, f"{hertz // 1000} kHz" if hertz >= 1000 else f"{hertz} Hz"))  # noqa: PLR2004
+            marks.append((percent, f"{hertz // 1000} kHz" if hertz >= 1000 else f"{hertz} Hz"))
     return tuple(marks)
 
 
 def _times(seconds: float) -> tuple[tuple[float, str], ...]:
-    every = next((size for size in (0.2, 0.5, 1, 2, 5, 10) if seconds / size <= 6), 60)  # noqa: PLR2004
+    every = next((size for size in (0.2, 0.5, 1, 2, 5, 10) if seconds / size <= 6), 60)
     return tuple((k * every / seconds * 100, f"{k * every:g} s") for k in range(int(seconds / every + 1e-6) + 1))

@@ -14,16 +14,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 26, 36
 _MOST = 300  # points of a line: more than it has pixels
 
 
-def draw_chart(title: str, axis: str, lines: Mapping[str, Series]) -> str:
+def draw_chart(title: str, axis: str, lines: Mapping[str, Series], last: float) -> str:
     """A chart of values over training steps.
 
     Args:
         title: for those who hear it read.
         axis: name and unit of the values.
         lines: by name; three at most, told apart by colour and by dashes. Empty ones are left out.
+        last: step of the run, so that all its charts are of one width.
     """
     drawn = {name: _thin(points) for name, points in lines.items() if points}
-    steps = _span([step for points in drawn.values() for step, _ in points])
+    steps = _span([0.0, last])
     values = _span([value for points in drawn.values() for _, value in points])
     parts = [
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(_said(title, drawn))}">',
@@ -68,7 +69,9 @@ def _grid(steps: tuple[float, float], values: tuple[float, float]) -> list[str]:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_label(value)}</text>')
     for step in _ticks(steps, 4):
-        text = f'<text x="{_x(step, steps):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{_label(step)}</text>'
+        text = (
+            f'<text x="{_x(step, steps):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{_label(step)}</text>'
+        )
         parts.append(text)
     return parts
 
@@ -101,6 +104,6 @@ def _legend(names: Sequence[str]) -> list[str]:
 def _line(number: int, points: Series) -> list[str]:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts = [f'<polyline class="line s{number}" points="{path}"/>'] if len(points) > 1 else []
-    if len(points) <= 12:  # noqa: PLR2004 - few points are seen one by one
+    if len(points) <= 12:
         parts += [f'<circle class="s{number}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
     return parts

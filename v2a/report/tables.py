@@ -33,7 +33,9 @@ def make_tables(candidates: Mapping[str, Any], clips: int) -> tuple[list[Table],
     ordered = sorted(candidates, key=lambda name: 0 if name not in FROM_TRUTH + NULLS else 1 if name in NULLS else 2)
     tables, meanings = [], []
     for title, group in _GROUPS:
-        scores = {m.key: {name: score_of(candidates[name], m, together=group is TOGETHER) for name in ordered} for m in group}
+        scores = {
+            m.key: {name: score_of(candidates[name], m, together=group is TOGETHER) for name in ordered} for m in group
+        }
         kept = [m for m in group if any(score is not None for score in scores[m.key].values())]
         if kept:
             tables.append(_table(title, kept, scores, ordered, clips))
@@ -42,7 +44,11 @@ def make_tables(candidates: Mapping[str, Any], clips: int) -> tuple[list[Table],
 
 
 def _table(
-    title: str, kept: Sequence[Measure], scores: Mapping[str, Mapping[str, Score | None]], names: Sequence[str], clips: int
+    title: str,
+    kept: Sequence[Measure],
+    scores: Mapping[str, Mapping[str, Score | None]],
+    names: Sequence[str],
+    clips: int,
 ) -> Table:
     best = {m.key: _best(m, scores[m.key]) for m in kept}
     rows = [
@@ -84,16 +90,21 @@ def _cell(measure: Measure, score: Score | None, clips: int, *, best: bool) -> C
 
 
 def _number(measure: Measure, value: float) -> str:
-    text = measure.form.format(value * measure.scale)
+    return write(measure.form, value * measure.scale)
+
+
+def write(form: str, value: float) -> str:
+    """A number with a proper minus sign, and none before a zero."""
+    text = form.format(value)
     if not any(digit in text for digit in "123456789"):
-        text = text.lstrip("+-")
-    return text.replace("-", "−")  # noqa: RUF001 - a minus sign
+        text = text.replace("-", "").replace("+", "")
+    return text.replace("-", "−") if value < 0 else text  # noqa: RUF001 - a minus sign
 
 
 def _best(measure: Measure, scores: Mapping[str, Score | None]) -> list[str]:
     """Who is best of those that do not know the truth; nobody where numbers of clips differ, or all are alike."""
     found = {name: score for name, score in scores.items() if score is not None and name not in FROM_TRUTH}
-    if measure.aim == NONE or len(found) < 2 or len({score.clips for score in found.values()}) > 1:  # noqa: PLR2004
+    if measure.aim == NONE or len(found) < 2 or len({score.clips for score in found.values()}) > 1:
         return []
     badness = {name: _bad(measure, score.value) for name, score in found.items()}
     least = min(badness.values())
@@ -110,18 +121,25 @@ def verdict(candidates: Mapping[str, Any], model: str) -> list[str]:
 
     Columns whose cells are of different numbers of clips, and columns without an aim, say nothing here.
     """
-    clear, close, worse = [], [], []
+    clear: list[str] = []
+    close: list[str] = []
+    worse: list[str] = []
     for measure in (*SOUND, *TIME[:2], *SYNTHETIC):
         mine = score_of(candidates[model], measure, together=False)
         others = [score_of(candidates[name], measure, together=False) for name in NULLS if name in candidates]
         rivals = [score for score in others if score is not None]
-        if measure.aim in (NONE, ZERO) or mine is None or not rivals or {score.clips for score in rivals} != {mine.clips}:
+        if (
+            measure.aim in (NONE, ZERO)
+            or mine is None
+            or not rivals
+            or {score.clips for score in rivals} != {mine.clips}
+        ):
             continue
         rival = min(rivals, key=lambda score: _bad(measure, score.value))
         if _bad(measure, mine.value) >= _bad(measure, rival.value):
-            worse.append(measure.title)
+            worse.append(measure.title.removesuffix(", ms"))
         else:
-            (clear if _apart(measure, mine, rivals) else close).append(measure.title)
+            (clear if _apart(measure, mine, rivals) else close).append(measure.title.removesuffix(", ms"))
     said = (
         (clear, f"{model} is better than every null baseline, with intervals apart, in: "),
         (close, f"{model} is better, but intervals overlap, in: "), (worse, f"{model} is not better in: "),

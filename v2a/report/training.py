@@ -29,7 +29,8 @@ def read_training(folder: Path) -> Section:
         ReportError: its `stage.json` is damaged.
     """
     stamp = read_json(folder / "stage.json")
-    config = stamp.get("config") if isinstance(stamp.get("config"), dict) else {}
+    kept = stamp.get("config")
+    config: dict[str, Any] = kept if isinstance(kept, dict) else {}
     stage = str(stamp.get("stage"))
     section = Section(stage, folder.resolve().name)
     curves, bad = read_series(folder / "metrics.jsonl")
@@ -38,7 +39,9 @@ def read_training(folder: Path) -> Section:
     if not curves:
         section.notes.append("It has no records yet (metrics.jsonl is empty or not there): there are no curves.")
     if bad:
-        section.notes.append(f"{bad} {'line' if bad == 1 else 'lines'} of metrics.jsonl cannot be read; the others are shown.")
+        section.notes.append(
+            f"{bad} {'line' if bad == 1 else 'lines'} of metrics.jsonl cannot be read; the others are shown."
+        )
     section.charts, section.shown = make_charts(curves), important(curves)
     section.pictures = _pictures(folder / "pictures")
     section.sounds = [
@@ -51,7 +54,11 @@ def read_training(folder: Path) -> Section:
 
 
 def _lead(stage: str, curves: Mapping[str, Series], config: Mapping[str, Any]) -> str:
-    what = "Stage 1: the VQ-VAE whose codes stand for the video" if stage == VQVAE else "Stage 2: the decoder from codes to sound"
+    what = (
+        "Stage 1: the VQ-VAE whose codes stand for the video"
+        if stage == VQVAE
+        else "Stage 2: the decoder from codes to sound"
+    )
     steps = max((points[-1][0] for points in curves.values() if points), default=0)
     train = config.get("train")
     wanted = train.get("steps") if isinstance(train, dict) else None
@@ -96,6 +103,6 @@ def _ranks(folder: Path, config: Mapping[str, Any]) -> list[str]:
     if kept_overrides(folder) is None:
         return []
     size, train = read_json(folder / "config.json").get("world_size"), config.get("train")
-    if not isinstance(size, int) or size < 2 or not isinstance(train, dict):  # noqa: PLR2004
+    if not isinstance(size, int) or size < 2 or not isinstance(train, dict):
         return []
     return [f"It was trained by {size} ranks together: a step is {size} × {train.get('batch')} clips."]  # noqa: RUF001

@@ -22,4 +22,4 @@ def versions() -> list[tuple[str, str]]:
     except (OSError, subprocess.TimeoutExpired):
         return found
     words = said.split(maxsplit=3)
-    return [*found, ("ffmpeg", words[2])] if len(words) > 2 else found  # noqa: PLR2004
+    return [*found, ("ffmpeg", words[2])] if len(words) > 2 else found
