@@ -67,7 +67,7 @@ SYNTHETIC = (
 )  # fmt: skip
 TOGETHER = (
     Measure("mmd", "squared MMD", NONE, "{:.4f}",
-            "Distance of all sounds from all true ones; 0 is the same distribution, and wrong sounds of the right kind have it, too."),
+            "Distance of all sounds from all true ones; 0 is the same distribution; wrong sounds of the right kind have it."),
     Measure("diversity", "diversity", NONE, "{:.2f}",
             "How different the sounds are from each other, as a share of the truth's; 1 is right."),
     Measure("nearest_ratio", "nearest training", NONE, "{:.2f}",

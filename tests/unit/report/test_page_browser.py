@@ -106,7 +106,8 @@ def test_a_click_in_a_spectrogram_seeks_and_the_line_follows(opened: Page):
 
 
 def test_text_is_large_enough_and_nothing_overlaps(opened: Page):
-    sizes = "[...document.querySelectorAll('p, td, th, small, label, svg text, li')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    texts = "[...document.querySelectorAll('p, td, th, small, label, svg text, li')]"
+    sizes = f"{texts}.map(text => parseFloat(getComputedStyle(text).fontSize))"
     assert min(opened.evaluate(sizes)) >= 11
     inside = """[...document.querySelectorAll('.film')].every(film => {
         const box = film.getBoundingClientRect();

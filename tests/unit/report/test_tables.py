@@ -30,7 +30,7 @@ def test_models_come_first_and_the_best_is_marked_among_those_that_do_not_know_t
         "redrawn",
         "shifted",
     ]
-    assert [row.kind for row in table.rows][::4] == ["model", "null baseline"] or table.rows[5].kind == "from the truth"
+    assert [row.kind for row in table.rows] == ["model", *["null baseline"] * 4, *["from the truth"] * 3]
     assert [(row.name, cell.value) for row in table.rows for cell in row.cells if cell.best] == [
         ("ours", "4.00"),
         ("ours", "0.84"),
