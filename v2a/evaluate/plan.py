@@ -15,6 +15,7 @@ from v2a.evaluate.config import Config
 from v2a.evaluate.parts import read_part
 from v2a.evaluate.reference import make_reference, read_reference, write_reference
 from v2a.evaluate.retrieval import nearest_codes
+from v2a.evaluate.shown import spread
 from v2a.loading.codes import CodeDataset
 from v2a.whole import write_whole
 
@@ -134,13 +135,7 @@ def _tasks(
 
 def pick_shown(clips: CodeDataset, chosen: list[int], most: int) -> list[int]:
     """Clips for the sheet: of as many videos as there are places, evenly through them; nobody picks the good ones."""
-    first: dict[str, int] = {}
-    for clip in chosen:
-        first.setdefault(clips.row(clip).group, clip)
-    row = [*first.values(), *(clip for clip in chosen if clip not in set(first.values()))]
-    pool = list(first.values()) if len(first) >= most else row
-    count = min(most, len(pool))
-    return [pool[place * len(pool) // count] for place in range(count)]
+    return [chosen[place] for place in spread([clips.row(clip).group for clip in chosen], most)]
 
 
 def check_any(config: Config, clips: CodeDataset, chosen: list[int], among: list[int]) -> None:
