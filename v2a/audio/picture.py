@@ -52,7 +52,8 @@ class Picture(nn.Module):
             *_seeing(quarter, half, 3, 2),
             *_seeing(half, full, 3, 2),
             *_seeing(full, full, 3, 1),
-        ).to(memory_format=torch.channels_last)
+        )
+        self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs want a tensor with it
         rows, columns = (
             math.ceil(count * size / 8) for count, size in zip((grid.rows, grid.columns), self._block[1:], strict=True)
         )
