@@ -23,8 +23,8 @@ from v2a.audio.vectors import Codebooks, CodeVectors
 
 _WINDOW_S = 0.032
 _PITCH_S = 0.05  # from look to look at the truth's pitch, which changes slowly
-# More blocks at the rate of the video, each of which looks twice as far: 3.6 s to each side with two. An aircraft is told by what
-# it looked like when it was near.
+# More blocks at the rate of the video, each of which looks twice as far: 3.6 s to each side with two, and the picture a second
+# more. An aircraft is told by what it looked like when it was near.
 _FARTHER = 3
 
 

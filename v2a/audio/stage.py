@@ -58,7 +58,8 @@ def plan(config: Config) -> list[str]:
     return [
         f"codes of encoder {encoder.identity}: {len(clips)} clips with sound to train on, {len(held_out)} for validation, "
         f"{len(test)} for the test",
-        f"decoder {config.decoder.name}: {weights:,} weights, {4 * weights / 1e6:,.0f} MB of gradients for ranks to average a step",
+        f"decoder {config.decoder.name}: {weights:,} weights, {4 * weights / 1e6:,.0f} MB of gradients for ranks to average a "
+        f"step, {16 * weights / 1e6:,.0f} MB a rank for weights, gradients and AdamW's two moments",
         f"a code step is {grid.frames} frames and {grid.samples} samples, {grid.rows}x{grid.columns} codes",
     ]
 

@@ -19,7 +19,7 @@ def describe_plan(config: Config, inputs: Sequence[str]) -> Iterator[str]:
     found, recipe, plan, claims = survey(config, inputs)
     yield f"{len(found.items)} videos: {plan.done} done before, {plan.failed} failed before, {len(plan.tasks)} to be made"
     for why, count in plan.why.items():
-        yield f"{count} were made before and would be made again: {why}"
+        yield f"{count} were made before and would be looked at again: {why}"
     for task in plan.tasks[:_SHOWN]:
         yield f"  {task.item.path!a} -> {config.out}/{task.item.stem!a}, a video and a .wav"
     if len(plan.tasks) > _SHOWN:

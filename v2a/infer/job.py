@@ -48,6 +48,7 @@ class InferJob:
         self._begun = time.monotonic()
         self._plan = Plan()
         self._recipe = ""
+        self._named: frozenset[str] = frozenset()
 
     def __reduce__(self) -> tuple[type[InferJob], tuple[Config, tuple[str, ...]]]:
         return InferJob, (self.config, self._inputs)
@@ -62,14 +63,19 @@ class InferJob:
             OSError: the folder cannot be made or written.
         """
         found, self._recipe, self._plan, claims = survey(self.config, self._inputs)
+        records = Records(self._out)
+        try:
+            records.make_folders()
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OSError(f"cannot write to {self._out} ({why}); name another folder with --out") from None
         if others := claims.others():
             raise FolderInUse(
                 f"another infer with another model, seed or settings is at work in {self._out} ({', '.join(others)}); wait for "
                 "it, or choose another --out"
             )
-        records = Records(self._out)
-        records.make_folders()
         note_refused(found, records)
+        self._named = frozenset([*(item.path for item in found.items), *(entry for entry, _ in found.refused)])
         self._progress.begin(found, self._plan, remove_strays(self._out, claims))
         return self._plan.tasks
 
@@ -105,10 +111,13 @@ class InferJob:
         Records(self._out).fail(task.item.key, failed)
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
-        """Put the records together, say what came of it."""
-        done, failed = merged = Records(self._out).merge()
+        """Put the records of the folder together, say what came of it; the numbers are those of this command's inputs."""
+        done, everything_failed = Records(self._out).merge()
+        failed = [failure for failure in everything_failed if failure.input in self._named]
         left = max(0, len(self._plan.tasks) - int(counts.get("videos", 0.0)))
-        self._progress.end(self._out, merged, counts, None if stopped else left)
+        earlier = len(everything_failed) - len(failed)
+        self._progress.end(self._out, (done, failed), counts, earlier, None if stopped else left)
+        done = [video for video in done if video.input in self._named]
         return {
             "videos": float(len(done)), "failures": float(len(failed)), "made": counts.get("made", 0.0),
             "seconds": counts.get("seconds", 0.0), "wall_s": time.monotonic() - self._begun, "stopped": float(stopped),

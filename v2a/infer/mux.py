@@ -167,7 +167,7 @@ def _sound_after_picture(path: Path) -> float:
         with av.open(os.fspath(path)) as container:
             for number, packet in enumerate(container.demux()):
                 kind = packet.stream.type
-                if kind not in first and packet.size:
+                if kind not in first:  # the empty packets of the end too: they bring out pictures that were held back
                     for frame in packet.decode():
                         if frame.pts is not None:
                             first.setdefault(kind, float(frame.pts * packet.time_base))

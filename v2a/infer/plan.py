@@ -47,7 +47,7 @@ class Plan:
         tasks: largest first, so that the last ones to end are short.
         done: that need nothing.
         failed: that failed before and whose files are as they were.
-        why: how many of the tasks were made before, and why they are made again.
+        why: how many of the tasks were made before, and why they are looked at again.
     """
 
     tasks: list[VideoTask] = field(default_factory=list)

@@ -42,7 +42,7 @@ class Progress:
             f"{len(found.items) + len(found.refused)} inputs: {', '.join([*known, f'{len(plan.tasks)} to be made'])}"
         )
         for why, count in plan.why.items():
-            self._say(f"{count} were made before and are made again: {why}")
+            self._say(f"{count} were made before and are looked at again: {why}")
         if found.ignored:
             kinds = ", ".join(f"{count} {what}" for what, count in found.ignored.most_common(_SHOWN))
             self._say(f"not looked at: {kinds}")
@@ -66,8 +66,18 @@ class Progress:
             left = time.strftime("%H:%M:%S", time.gmtime((now - self._begun) * (1 - part) / part))
             self._say(f"{part:.0%}, {self._words(counts)}, {left} left")
 
-    def end(self, out: Path, merged: tuple[list[Done], list[Failed]], counts: Counts, left: int | None) -> None:
-        """What came of it; `left` are in the hands of other processes, None when it was stopped."""
+    def end(
+        self, out: Path, merged: tuple[list[Done], list[Failed]], counts: Counts, earlier: int, left: int | None
+    ) -> None:
+        """What came of it.
+
+        Args:
+            out: the output folder.
+            merged: all that is done there, and what failed of this command's inputs.
+            counts: of the work.
+            earlier: failures of other commands in this folder.
+            left: videos in the hands of other processes; None when it was stopped.
+        """
         done, failed = merged
         self.close()
         seconds, wall_s = counts.get("seconds", 0.0), time.monotonic() - self._begun
@@ -83,6 +93,8 @@ class Progress:
             self._say(f"{len(failed)} inputs have no sound ({kinds}); {out / FAILURES} says why")
             for failure in failed[:_SHOWN]:
                 self._say(f"  {failure.input!a}: {failure.reason}")
+        if earlier:
+            self._say(f"{earlier} failures of other commands in this folder are in {out / FAILURES} too")
         if left is None:
             self._say("stopped as asked; the same command goes on from here")
         elif left:

@@ -125,6 +125,10 @@ class Records:
         os.replace(self._path("placing", key), self._path("done", key))
         self._path("failed", key).unlink(missing_ok=True)
 
+    def know_again(self, key: str, done: Done) -> None:
+        """A video that is done, whose file was touched or copied and holds what it held."""
+        write_whole(self._path("done", key), json.dumps(asdict(done)))
+
     def fail(self, key: str, failed: Failed) -> None:
         """Instead."""
         write_whole(self._path("failed", key), json.dumps(asdict(failed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -109,6 +110,11 @@ class Worker:
             if self._link.should_stop():
                 return
             if done is not None and is_done(done, self._recipe, content, Path(self._config.out)):
+                status = os.fstat(file.fd)
+                if (done.bytes, done.mtime_ns) != (status.st_size, status.st_mtime_ns):
+                    claim.check()
+                    known = dataclasses.replace(done, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+                    self._records.know_again(item.key, known)
                 self._link.count({"videos": 1, "skipped": 1})
                 return
             made, record = make_sound(self._making, item, file, content, folder)

@@ -37,6 +37,8 @@ def film(path: Path, *options: str, seconds: float = 2.0, fps: str = "25", befor
     [
         ("short.mp4", 0.3, "25", ()),
         ("one picture.mkv", 0.04, "25", ()),
+        ("one, held back.mp4", 0.04, "25", ("-preset", "medium", "-bf", "3")),
+        ("two, held back.mp4", 0.08, "25", ("-preset", "medium", "-bf", "3")),
         ("exact.mp4", 2.0, "25", ()),
         ("long.mp4", 25.7, "30", ()),
         ("odd.mkv", 5.0, "24000/1001", ()),
@@ -185,6 +187,9 @@ def test_done_videos_are_not_made_again_unless_something_changed(
     assert not again()
     os.utime(path)  # another time, the same bytes
     assert not again()
+    capsys.readouterr()
+    assert not again()
+    assert "1 inputs: 1 done before, 0 to be made" in capsys.readouterr().err, "it is known by its new time"
     assert again("--seed", 1)
     assert "another model, seed or setting" in capsys.readouterr().err
     assert again("--seed", 1, "--set", "overlap_s=0.5")
@@ -193,6 +198,18 @@ def test_done_videos_are_not_made_again_unless_something_changed(
     film(path, seconds=1.0)
     assert again("--seed", 1, "--set", "overlap_s=0.5")
     assert len(wav(out / "a.wav")[0]) == RATE
+
+
+def test_the_end_is_about_this_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    good, bad = film(tmp_path / "good.mp4", seconds=0.2), tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    assert run(good, "--model", model, "--out", tmp_path / "out") == 0
+    assert run(bad, "--model", model, "--out", tmp_path / "out") == 1, "its only input failed"
+    assert "bad.mp4" in capsys.readouterr().err
+    assert run(good, "--model", model, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "bad.mp4" not in said
+    assert "1 failures of other commands in this folder are in" in said
 
 
 def test_other_peoples_files_are_never_written_over(model: Path, tmp_path: Path):
@@ -256,7 +273,10 @@ def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path, capsys: pytest.Ca
         ),
         (["videos", "--model", "{model}", "--set", "overlap_s=2"], "expected overlap_s of at most 1 s, half a segment"),
         (["videos", "--model", "{model}", "--seed", "x"], "expected seed=<int>, but got 'x'"),
-        (["videos", "--model", "{model}", "--out", "videos/a.mp4"], "Not a directory"),
+        (
+            ["videos", "--model", "{model}", "--out", "videos/a.mp4"],
+            "cannot write to videos/a.mp4 (Not a directory); name another",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(
