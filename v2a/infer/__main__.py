@@ -10,12 +10,15 @@ python -m v2a.infer videos/ --set overlap_s=2 --set fit=crop --retry-failures
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from v2a.config import ConfigError, build_config, describe
 from v2a.infer.config import Config
 from v2a.interrupt import StopSignals
+from v2a.prepare.inputs import LIST_SUFFIXES
 from v2a.processes import WorkerDied
 from v2a.tasks import fitting_workers, local_tasks
 
@@ -66,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         with StopSignals() as stop:
             workers = fitting_workers(config.device) if options.workers is None else options.workers
+            if options.workers is None and config.threads == 1 and _is_one_video(options.inputs):
+                config = dataclasses.replace(config, threads=max(1, workers))
             result = local_tasks(workers).run(InferJob(config, options.inputs), stop.requested)
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
         print(f"infer: {error}", file=sys.stderr)
@@ -76,6 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
     if result["stopped"]:
         return _INTERRUPTED
     return 1 if result["failures"] and not result["videos"] else 0
+
+
+def _is_one_video(inputs: Sequence[str]) -> bool:
+    return len(inputs) == 1 and Path(inputs[0]).is_file() and Path(inputs[0]).suffix.lower() not in LIST_SUFFIXES
 
 
 def _dry_run(config: Config, inputs: Sequence[str]) -> int:

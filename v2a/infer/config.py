@@ -23,12 +23,14 @@ class Config:
             half a segment.
         fit: how another shape becomes the model's: "stretch", "crop" or "pad", as the model's training data was prepared.
         device: "auto" (a GPU for each process in turn, the CPU where there is none), "cpu", "cuda", "cuda:1", ….
+        threads: segments of a video that a process works on at once, on a CPU, each in one thread; the bytes are the same. The
+            command takes all cores when its only input is a video.
         lease_s: seconds after which another process may take over a video whose process gives no sign of life any more.
         retry_failures: try again what failed before.
         limit: what one video may cost.
     """
 
-    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device", "lease_s")
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("device", "threads", "lease_s")
 
     videos: str = "videos"
     model: str = "models/audio"
@@ -37,6 +39,7 @@ class Config:
     overlap_s: float = 1.0
     fit: str = "stretch"
     device: str = "auto"
+    threads: int = 1
     lease_s: float = 120.0
     retry_failures: bool = False
     limit: Limit = field(default_factory=Limit)
@@ -48,6 +51,8 @@ class Config:
             raise ValueError(f"expected a seed from 0 to 2**63 - 1, but got seed={self.seed}")
         if not (self.overlap_s > 0 and math.isfinite(self.overlap_s)):
             raise ValueError(f"expected overlap_s above 0, but got {self.overlap_s:g}")
+        if not 1 <= self.threads <= 256:
+            raise ValueError(f"expected threads from 1 to 256, but got {self.threads}")
         if not 1 <= self.lease_s <= 86400:
             raise ValueError(f"expected lease_s from 1 to 86400, but got {self.lease_s:g}")
         for name, example in (("out", "sounds"), ("model", "models/audio")):

@@ -13,6 +13,7 @@ import torch
 from v2a.audio.load import LoadedAudio
 from v2a.audio.normalise import as_samples
 from v2a.codes.encode import encode_clip
+from v2a.infer.ahead import side_by_side
 from v2a.infer.joins import Joiner
 from v2a.infer.windows import Window
 from v2a.media.reading import Facts, MediaError
@@ -20,7 +21,9 @@ from v2a.media.reading import Facts, MediaError
 Samples = npt.NDArray[np.int16]
 
 
-def sounds(windows: Iterable[Window], facts: Facts, loaded: LoadedAudio, overlap: int, key: str) -> Iterator[Samples]:
+def sounds(  # noqa: PLR0913 - what a sound depends on, and how fast it comes
+    windows: Iterable[Window], facts: Facts, loaded: LoadedAudio, overlap: int, key: str, *, threads: int = 1
+) -> Iterator[Samples]:
     """The sound of a video, window by window as it is settled: int16 `[n]`, all together as long as the picture, to the sample.
 
     Args:
@@ -29,23 +32,29 @@ def sounds(windows: Iterable[Window], facts: Facts, loaded: LoadedAudio, overlap
         loaded: the model.
         overlap: frames that neighbouring windows share.
         key: names the draws: the same key, model and video give the same bytes.
+        threads: windows that are worked on at once, on a CPU.
 
     Raises:
         MediaError: the model makes numbers that are none.
     """
     rate = loaded.geometry.sample_rate
     joiner = Joiner(loaded.geometry.samples_until(overlap))
-    for window in windows:
-        sound = window_sound(loaded, window.video, f"{key} {window.index}")
-        start = loaded.geometry.samples_until(window.start)
-        if window.last:
-            yield _as_numpy(joiner.last(start, sound, max(1, round(facts.length_s * rate))))
-        else:
-            yield _as_numpy(joiner.add(start, sound))
+    device = next(loaded.encoder.model.parameters()).device
+
+    def make(window: Window) -> torch.Tensor:
+        return window_sound(loaded, window.video, f"{key} {window.index}")
+
+    with _one_thread(device):
+        for window, sound in side_by_side(make, windows, threads if device.type == "cpu" else 1):
+            start = loaded.geometry.samples_until(window.start)
+            if window.last:
+                yield _as_numpy(joiner.last(start, sound, max(1, round(facts.length_s * rate))))
+            else:
+                yield _as_numpy(joiner.add(start, sound))
 
 
 def window_sound(loaded: LoadedAudio, video: npt.NDArray[np.uint8], key: str) -> torch.Tensor:
-    """The sound of one segment: float32 [S] on the CPU, -1 to 1.
+    """The sound of one segment: float32 [S] on the CPU, -1 to 1. On a CPU its last bits depend on the number of torch's threads.
 
     Args:
         loaded: the model.
@@ -54,7 +63,7 @@ def window_sound(loaded: LoadedAudio, video: npt.NDArray[np.uint8], key: str) ->
     """
     device = next(loaded.encoder.model.parameters()).device
     codes = torch.from_numpy(encode_clip(loaded.encoder.model, video).astype(np.int64))[None].to(device)
-    with _one_thread(device), torch.no_grad():
+    with torch.no_grad():
         sound = loaded.decoder.sound(codes, generator_of(key))[0].float().cpu()
     if not bool(torch.isfinite(sound).all()):
         raise MediaError(

@@ -101,7 +101,9 @@ def _read(making: Making, file: OpenFile, wave: Path, content: str, limits: Limi
         WaveFile(wave, geometry.sample_rate) as out,
     ):
         segments = _watched(making, read, _promised_s(file, limits))
-        for samples in sounds(windows(segments, geometry, overlap), reading.facts, making.loaded, overlap, key):
+        for samples in sounds(
+            windows(segments, geometry, overlap), reading.facts, making.loaded, overlap, key, threads=config.threads
+        ):
             out.add(samples)
             if making.should_stop():
                 raise Stopped

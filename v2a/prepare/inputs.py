@@ -21,7 +21,8 @@ VIDEO_SUFFIXES = frozenset(
         "qt rm rmvb ts vob webm wmv y4m",
     )
 )
-_LIST_SUFFIXES = (".txt", ".lst", ".list")
+_TEXT_SUFFIXES = (".txt", ".lst", ".list")
+LIST_SUFFIXES = (*_TEXT_SUFFIXES, ".csv")
 _COLUMNS = ("path", "start_s", "end_s", "label")
 _NULL = "\ud800"  # stands for a null byte within a CSV; no file decodes to it
 
@@ -100,7 +101,7 @@ def find_inputs(videos: str) -> Inputs:
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".csv":
         inputs = _csv(path)
-    elif suffix in _LIST_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _is_text(path)):
+    elif suffix in _TEXT_SUFFIXES or (suffix not in VIDEO_SUFFIXES and _is_text(path)):
         inputs = _list(path)
     else:
         inputs = Inputs([Input(path)])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from v2a.infer.ahead import ahead
+from v2a.infer.ahead import ahead, side_by_side
 
 
 def test_the_same_items_in_the_same_order():
@@ -61,3 +62,25 @@ def test_what_is_being_made_is_waited_for_on_leaving():
         assert began.wait(30)
         threading.Timer(0.05, may_end.set).start()
     assert ended.is_set(), "whoever closes the file now closes it under the decoder"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_side_by_side_keeps_the_order(threads: int):
+    def slow_first(number: int) -> int:
+        time.sleep(0.05 if number == 0 else 0)
+        return number * number
+
+    assert list(side_by_side(slow_first, range(20), threads)) == [(number, number * number) for number in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_comes_where_its_item_would_have_been(threads: int):
+    def make(number: int) -> int:
+        if number == 2:
+            raise ValueError("two")
+        return number
+
+    made = side_by_side(make, range(9), threads)
+    assert [next(made), next(made)] == [(0, 0), (1, 1)]
+    with pytest.raises(ValueError, match="two"):
+        next(made)

@@ -115,6 +115,17 @@ def test_run_and_export_and_two_workers_make_the_same(model: Path, tmp_path: Pat
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_segments_side_by_side_make_the_same(model: Path, tmp_path: Path):
+    path = film(tmp_path / "a.mp4", seconds=9.3)
+    for threads in (1, 3):
+        done = run(
+            path, "--model", model, "--out", tmp_path / str(threads), "--workers", 0, "--set", f"threads={threads}"
+        )
+        assert done == 0
+    first, second = ((tmp_path / name / "a.wav").read_bytes() for name in ("1", "3"))
+    assert first == second
+
+
 def test_names_of_any_kind(model: Path, tmp_path: Path):
     names = [
         b"it's",
