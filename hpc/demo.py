@@ -48,44 +48,15 @@ class Step:
     commands: Callable[[], list[list[str]]]
 
 
-def steps_of(out: Path, videos: Path | None, quick: bool, ranks: int) -> list[Step]:
-    """The steps, in order.
+@dataclass(frozen=True)
+class Runs:
+    """Where the runs of the pipeline are.
 
-    Args:
+    Attributes:
         out: folder of all that is made.
-        videos: a folder, a list or a CSV of one's own; None for made-up fly-bys.
-        quick: small ones.
+        settings: of the pipeline.
         ranks: that train.
     """
-    corpus = videos or out / "videos"
-    pipeline = [
-        "pipeline",
-        f"videos={corpus}",
-        f"data={out / 'clips'}",
-        *(_QUICK if quick else _FULL),
-        *(_OWN_SPLIT if videos else _MADE_UP_SPLIT),
-    ]
-    submit = _python("hpc.submit", "--cluster", "local", "--ranks-per-node", str(ranks), "--runs", str(out / "runs"))
-    steps = [Step("train on them: clips, stage 1, codes, stage 2, evaluation", lambda: [[*submit, *pipeline]])]
-    if videos is None:
-        steps.insert(0, Step("videos to learn from: aircraft that fly past", lambda: [_flybys(corpus, quick)]))
-    runs = _Runs(out, tuple(pipeline[1:]), ranks)
-    return [
-        *steps,
-        Step("take the sound away from videos that were not trained on", lambda: _silenced(runs, out / "silent")),
-        Step("give them sound by what is seen", lambda: [_infer(runs, out)]),
-        Step("a page of it all", lambda: [_report(runs, out)]),
-    ]
-
-
-def _flybys(corpus: Path, quick: bool) -> list[str]:
-    size = ["n=40", "seconds=4", "width=128", "height=72"] if quick else ["n=200", "width=256", "height=144"]
-    return _python("v2a.synthetic", "flyby", f"out={corpus}", "seed=1", *size, "fps=10", "sample_rate=16000")
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """Where the runs of the pipeline are."""
 
     out: Path
     settings: tuple[str, ...]
@@ -107,7 +78,43 @@ class _Runs:
             return [Path(source) for source in dict.fromkeys(row["source"] for row in csv.DictReader(file))][:_HEARD]
 
 
-def _silenced(runs: _Runs, folder: Path) -> list[list[str]]:
+def steps_of(runs: Runs, videos: Path | None, quick: bool) -> list[Step]:
+    """The steps, in order.
+
+    Args:
+        runs: of the pipeline, and the folder of all that is made.
+        videos: a folder, a list or a CSV of one's own; None for made-up fly-bys.
+        quick: small ones.
+    """
+    out = runs.out
+    submit = _python(
+        "hpc.submit", "--cluster", "local", "--ranks-per-node", str(runs.ranks), "--runs", str(out / "runs")
+    )
+    steps = [
+        Step(
+            "train on them: clips, stage 1, codes, stage 2, evaluation", lambda: [[*submit, "pipeline", *runs.settings]]
+        ),
+        Step("take the sound away from videos that were not trained on", lambda: _silenced(runs, out / "silent")),
+        Step("give them sound by what is seen", lambda: [_infer(runs, out)]),
+        Step("a page of it all", lambda: [_report(runs, out)]),
+    ]
+    if videos is None:
+        steps.insert(0, Step("videos to learn from: aircraft that fly past", lambda: [_flybys(out / "videos", quick)]))
+    return steps
+
+
+def runs_of(out: Path, videos: Path | None, quick: bool, ranks: int) -> Runs:
+    """The runs that the demo will have; arguments as of `steps_of`, `ranks` that train."""
+    settings = [f"videos={videos or out / 'videos'}", f"data={out / 'clips'}"]
+    return Runs(out, (*settings, *(_QUICK if quick else _FULL), *(_OWN_SPLIT if videos else _MADE_UP_SPLIT)), ranks)
+
+
+def _flybys(corpus: Path, quick: bool) -> list[str]:
+    size = ["n=40", "seconds=4", "width=128", "height=72"] if quick else ["n=200", "width=256", "height=144"]
+    return _python("v2a.synthetic", "flyby", f"out={corpus}", "seed=1", *size, "fps=10", "sample_rate=16000")
+
+
+def _silenced(runs: Runs, folder: Path) -> list[list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     copies = []
     for source in runs.held_out():
@@ -116,11 +123,11 @@ def _silenced(runs: _Runs, folder: Path) -> list[list[str]]:
     return copies
 
 
-def _infer(runs: _Runs, out: Path) -> list[str]:
+def _infer(runs: Runs, out: Path) -> list[str]:
     return _python("v2a.infer", str(out / "silent"), "--model", str(runs.folder("audio")), "--out", str(out / "sounds"))
 
 
-def _report(runs: _Runs, out: Path) -> list[str]:
+def _report(runs: Runs, out: Path) -> list[str]:
     shown = [str(runs.evaluation()), str(runs.folder("audio")), str(runs.folder("vqvae"))]
     return _python("v2a.report", *shown, "--out", str(out / "report.html"))
 
@@ -159,12 +166,13 @@ def _minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
-def _next(out: Path) -> str:
+def _next(runs: Runs) -> str:
+    out, model = runs.out, shlex.quote(str(runs.folder("audio")))
     return f"""look at it     {out / "report.html"} in a browser
 the videos     {out / "sounds"}: those of {out / "silent"}, with sound
-the runs       python -m hpc.status --runs {out / "runs"}
+the runs       python -m hpc.status --runs {shlex.quote(str(out / "runs"))}
 try next       make demo VIDEOS=a-folder-of-your-videos
-               python -m v2a.infer a-silent-video.mp4 --model {out / "runs"}/audio-…
+               python -m v2a.infer a-silent-video.mp4 --model {model}
 on a cluster   python -m hpc.submit --nodes 4 pipeline videos=a-folder-of-your-videos     (docs/cluster.md)"""
 
 
@@ -196,7 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     ranks = 2 if importlib.util.find_spec("horovod") else 1
-    steps = steps_of(options.out, options.videos, options.quick, ranks)
+    runs = runs_of(options.out, options.videos, options.quick, ranks)
+    steps = steps_of(runs, options.videos, options.quick)
     if options.dry_run:
         print("\n".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1)))
         print("\n".join(f"$ {_shown(command)}" for step in steps[:-3] for command in step.commands()))
@@ -210,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     if status == 0:
-        print(_next(options.out))
+        print(_next(runs))
     return status
 
 
