@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.pipeline import make_links, parse_settings
+from hpc.pipeline import evaluation_of, make_links, parse_settings
 from hpc.request import Request
 from v2a.config import ConfigError
 
@@ -70,7 +70,7 @@ class Runs:
 
     def evaluation(self) -> Path:
         """What the last stage made."""
-        return self.out / "runs" / f"evaluation-of-{self.folder('audio').name}"
+        return evaluation_of(self.out / "runs", self.folder("audio"))
 
     def held_out(self) -> list[Path]:
         """Videos of the test split, a few."""

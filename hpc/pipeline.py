@@ -151,9 +151,14 @@ def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -
     elif stage == "audio":
         found += [f"model={runs['vqvae']}", f"codes={codes}", data]
     else:
-        out = folder / f"evaluation-of-{runs['audio'].name}"
+        out = evaluation_of(folder, runs["audio"])
         found += [f"model={runs['audio']}", f"codes={codes}", data, f"out={out}"]
     return [*found, *wanted.settings.get(stage, [])]
+
+
+def evaluation_of(folder: Path, audio: Path) -> Path:
+    """Where the last link puts what it measures of an audio run, among all runs."""
+    return folder / f"evaluation-of-{audio.name}"
 
 
 def _has_preset(stage: str, preset: str) -> bool:

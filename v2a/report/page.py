@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from v2a.page_policy import source_hash
 from v2a.report.encode import EncodeError, encode_sound
 from v2a.report.errors import ReportError
 from v2a.report.films import Film, address
@@ -23,15 +22,11 @@ _LONGEST_S = 30.0  # of a sound that a run drew
 
 def policy() -> str:
     """Content security policy: our style and our script by their hashes; what a file's name smuggles in stays text."""
-    script, style = (_hash((_FOLDER / name).read_text()) for name in ("page.js", "page.css"))
+    script, style = (source_hash((_FOLDER / name).read_text()) for name in ("page.js", "page.css"))
     return (
         f"default-src 'none'; script-src {script}; style-src {style}; img-src data:; media-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def render(

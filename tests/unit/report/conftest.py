@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.pages import command_line
 from tests.unit.report.making import HOSTILE, make_evaluation, make_inference, make_run, make_video
 from v2a.report.__main__ import main
 
@@ -35,11 +36,4 @@ def page(world: Path) -> Path:
 @pytest.fixture(name="report")
 def report_fixture(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the command line here: exit status, what it printed, what it complained about."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return command_line(main, capfd)

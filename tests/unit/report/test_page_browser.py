@@ -1,29 +1,19 @@
 """The page in a real Chromium: what is heard and seen, by mouse and by keyboard."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-_CHROMIUM = shutil.which("chromium")
-_FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-if _CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed: apt-get install chromium", allow_module_level=True)
+from tests.unit.pages import chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(params=[(1440, "light"), (375, "dark")], ids=["desk", "phone"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.pages import command_line
 from tests.unit.youtube8m.media import make_video
 from tests.unit.youtube8m.servers import Reply, Server
 from v2a.youtube8m.cli import main
@@ -47,14 +48,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run the command line here: exit status, what it printed, what it complained about."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return command_line(main, capfd)
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """The review page in a real Chromium."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.unit.pages import chromium
 from tests.unit.youtube8m.conftest import rows_of
 from v2a.youtube8m.review.entries import Review
 from v2a.youtube8m.review.page import static_page
@@ -16,24 +16,14 @@ from v2a.youtube8m.review.server import ReviewServer
 from v2a.youtube8m.review.thumbnails import Thumbnails
 from v2a.youtube8m.tables import write_table
 
-_CHROMIUM = shutil.which("chromium")
-_FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 _SERVER_GONE = ("net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET", "net::ERR_EMPTY_RESPONSE")
 _HOSTILE = '</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">'
-
-if _CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed: apt-get install chromium", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from v2a.page_policy import source_hash
 from v2a.youtube8m.listing import LIST_COLUMNS
 from v2a.youtube8m.review.entries import Entry, Review
 from v2a.youtube8m.review.thumbnails import Thumbnails
@@ -18,16 +18,12 @@ _FOLDER = Path(__file__).parent
 
 def policy(static: bool) -> str:
     """Content security policy: our style and our script by their hashes; a title that smuggles a script in stays text."""
-    script, style = (_hash((_FOLDER / name).read_text()) for name in ("page.js", "page.css"))
+    script, style = (source_hash((_FOLDER / name).read_text()) for name in ("page.js", "page.css"))
     media = "file: blob:" if static else "'self'"
     return (
         f"default-src 'none'; script-src {script}; style-src {style}; img-src 'self' data:; media-src {media}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def served_page(review: Review) -> bytes:
