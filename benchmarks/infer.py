@@ -58,7 +58,7 @@ def run(command: list[str]) -> Cost:
 
 def infer(video: Path, model: Path) -> Cost:
     with tempfile.TemporaryDirectory(prefix="v2a-infer-") as out:
-        options = ["--model", str(model), "--out", out, "--workers", "0"]
+        options = ["--model", str(model), "--out", out]
         return run([sys.executable, "-m", "v2a.infer", *options, "--", str(video)])
 
 

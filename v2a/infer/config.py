@@ -23,6 +23,8 @@ class Config:
             half a segment.
         fit: how another shape becomes the model's: "stretch", "crop" or "pad", as the model's training data was prepared.
         device: "auto" (a GPU for each process in turn, the CPU where there is none), "cpu", "cuda", "cuda:1", ….
+        beam: sums of vectors that are kept while a group's codes are looked for, at most the model's own number (`model.beam` of
+            stage 1): fewer are faster and give codes that are a little farther from the picture.
         threads: segments of a video that a process works on at once, on a CPU, each in one thread; the bytes are the same. The
             command takes all cores when its only input is a video.
         lease_s: seconds after which another process may take over a video whose process gives no sign of life any more.
@@ -38,6 +40,7 @@ class Config:
     seed: int = 0
     overlap_s: float = 1.0
     fit: str = "stretch"
+    beam: int = 2
     device: str = "auto"
     threads: int = 1
     lease_s: float = 120.0
@@ -51,6 +54,8 @@ class Config:
             raise ValueError(f"expected a seed from 0 to 2**63 - 1, but got seed={self.seed}")
         if not (self.overlap_s > 0 and math.isfinite(self.overlap_s)):
             raise ValueError(f"expected overlap_s above 0, but got {self.overlap_s:g}")
+        if not 1 <= self.beam <= 256:
+            raise ValueError(f"expected beam from 1 to 256, but got {self.beam}")
         if not 1 <= self.threads <= 256:
             raise ValueError(f"expected threads from 1 to 256, but got {self.threads}")
         if not 1 <= self.lease_s <= 86400:

@@ -156,6 +156,7 @@ def load_model(config: Config, seat: int, device: torch.device | None = None) ->
         ModelError: missing, damaged, or another stage's; says which command makes it.
     """
     from v2a.audio.load import load_audio
+    from v2a.models.staged import StagedQuantizer
     from v2a.training.precision import pick_device
 
     path = Path(config.model)
@@ -164,7 +165,11 @@ def load_model(config: Config, seat: int, device: torch.device | None = None) ->
             path, f"is not there. `python -m v2a.audio` trains a model, and `python -m v2a.export runs/audio --out {path}` puts it "
             "there; --model names another folder"
         )  # fmt: skip
-    return load_audio(path, device or pick_device(config.device, seat))
+    loaded = load_audio(path, device or pick_device(config.device, seat))
+    quantizer = loaded.encoder.model.quantizer
+    if isinstance(quantizer, StagedQuantizer):
+        quantizer.beam = min(quantizer.beam, config.beam)
+    return loaded
 
 
 def _recipe(config: Config, loaded: LoadedAudio) -> str:
@@ -172,4 +177,4 @@ def _recipe(config: Config, loaded: LoadedAudio) -> str:
         overlap = overlap_frames(loaded.geometry, config.overlap_s)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return recipe_of(loaded.identity, config.seed, overlap, config.fit)
+    return recipe_of(loaded.identity, config.seed, overlap, config.fit, config.beam)

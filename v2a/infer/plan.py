@@ -56,7 +56,7 @@ class Plan:
     why: Counter[str] = field(default_factory=Counter)
 
 
-def recipe_of(identity: str, seed: int, overlap: int, fit: str) -> str:
+def recipe_of(identity: str, seed: int, overlap: int, fit: str, beam: int) -> str:
     """What decides an output besides its input, as one name.
 
     Args:
@@ -64,8 +64,9 @@ def recipe_of(identity: str, seed: int, overlap: int, fit: str) -> str:
         seed: of the draws.
         overlap: frames.
         fit: of the picture.
+        beam: of the search for codes.
     """
-    facts = json.dumps([_RULE, identity, seed, overlap, fit])
+    facts = json.dumps([_RULE, identity, seed, overlap, fit, beam])
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 

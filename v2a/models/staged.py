@@ -37,13 +37,14 @@ class StagedQuantizer(nn.Module):
     Attributes:
         codes: of each codebook, K.
         stages: the codebooks, G.
+        beam: as given; may be changed.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a Quantizer takes, and two of its own
         self, settings: Settings, dim: int, group: int, comm: Comm, seed: int = 0, beam: int = 1
     ) -> None:
         super().__init__()
-        self._beam = beam
+        self.beam = beam
         self.settings, self.dim, self.codes = settings, dim, settings.codes
         self.stages = nn.ModuleList(make_quantizer(settings, dim, comm, seed + stage) for stage in range(group))
 
@@ -75,11 +76,11 @@ class StagedQuantizer(nn.Module):
 
     def _search(self, z: torch.Tensor) -> torch.Tensor | None:
         """Codes [B, G, t, h, w] of encodings [B, D, t, h, w]; None when each stage takes its nearest."""
-        if self.training or self._beam == 1:
+        if self.training or self.beam == 1:
             return None
         codebooks = [stage.codebook for stage in self._quantizers()]
         with torch.autocast(z.device.type, enabled=False):
-            found = search(z.detach().float().flatten(2), codebooks, self._beam)
+            found = search(z.detach().float().flatten(2), codebooks, self.beam)
         return found.view(len(z), len(codebooks), *z.shape[2:])
 
     @torch.no_grad()
