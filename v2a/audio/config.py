@@ -54,6 +54,7 @@ class Weights:
         centroid: L1 of the spectral centroid, octaves.
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
+        onsets: cross-entropy of the moments at which the truth has an onset.
         stft: multi-resolution STFT loss of the sound itself, as it is drawn: more than half of a step's time (docs/LOG.md).
         mse: of the samples; it pulls towards silence.
     """
@@ -63,6 +64,7 @@ class Weights:
     centroid: float = 0.3
     pitch: float = 0.1
     tonal: float = 0.3
+    onsets: float = 0.5
     stft: float = 0.0
     mse: float = 0.0
 

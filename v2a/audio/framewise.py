@@ -15,7 +15,8 @@ from torch import nn
 from v2a.audio.bands import FLOOR, Bands
 from v2a.audio.config import Decoder, Weights
 from v2a.audio.grid import Grid
-from v2a.audio.losses import framewise_loss
+from v2a.audio.losses import framewise_loss, hear
+from v2a.audio.onsets import since_onsets, told_onsets
 from v2a.audio.picture import Picture
 from v2a.audio.pitch import Pitch
 from v2a.audio.synthesis import synthesise
@@ -35,11 +36,13 @@ class Controls(NamedTuple):
         power: of each mel band, [B, M, N].
         tonal: share of it in harmonics, logits [B, M, N].
         pitch: logits of the candidates, [B, P, N].
+        onsets: logits of an onset in each frame, [B, N].
     """
 
     power: torch.Tensor
     tonal: torch.Tensor
     pitch: torch.Tensor
+    onsets: torch.Tensor
 
 
 class Framewise(nn.Module):
@@ -63,25 +66,33 @@ class Framewise(nn.Module):
         self.picture = Picture(codebooks, self.vectors, grid, width)
         self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + _FARTHER)))
         self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
+        told = nn.Conv1d(width // 4, 1, 9, padding=4)
+        self.tell = nn.Sequential(_ChannelNorm(), nn.Conv1d(width // 2, width // 4, 9, padding=4), nn.SiLU(), told)
+        self.follow = nn.Conv1d(4, width // 2, 1, bias=False)
         self.fine = nn.Sequential(*(_Residual(width // 2, 2**k) for k in range(settings.blocks)))
         self.heads = nn.Conv1d(width // 2, 2 * settings.bands + len(self.pitches.candidates), 1)
         with torch.no_grad():  # begins with a quiet rustle, not with full scale
             assert self.heads.bias is not None
+            assert told.bias is not None
+            told.bias[:] = -4.0
             self.heads.bias[: settings.bands] = -8.0
             self.heads.bias[settings.bands : 2 * settings.bands] = -1.0
 
-    def forward(self, codes: torch.Tensor) -> Controls:
-        """Controls of codes [B, t, h, w], for N = t * controls of a step."""
-        features = self.frames(self.picture(codes))  # [B, C, T]
-        given = self.heads(self.fine(self.to_controls(features))).float()  # [B, 2 M + P, N]
+    def forward(self, codes: torch.Tensor, onsets: torch.Tensor | None = None) -> Controls:
+        """Controls of codes [B, t, h, w], for N = t * controls of a step; with the truth's onsets [B, N] in training."""
+        moments = self.to_controls(self.frames(self.picture(codes)))  # [B, C / 2, N]
+        told = self.tell(moments).squeeze(1).float()
+        onsets = told_onsets(told) if onsets is None else onsets
+        given = self.heads(self.fine(moments + self.follow(since_onsets(onsets)))).float()  # [B, 2 M + P, N]
         power, tonal, pitch = given.split(
             [self.bands.count, self.bands.count, given.shape[1] - 2 * self.bands.count], dim=1
         )
-        return Controls(power.clamp(-18, 4).exp(), tonal, pitch)
+        return Controls(power.clamp(-18, 4).exp(), tonal, pitch, told)
 
     def loss(self, codes: torch.Tensor, audio: torch.Tensor) -> dict[str, torch.Tensor]:
         """Of what was given against the truth, int16 [B, S]: the weighted sum, and its parts."""
-        return framewise_loss(self, self(codes), audio, self._weights)
+        truth = hear(self.bands, audio)
+        return framewise_loss(self, self(codes, truth.onsets), truth, self._weights)
 
     def render(self, controls: Controls, generator: torch.Generator | None = None) -> torch.Tensor:
         """Sound [B, S] of controls; gradients reach power and share of harmonics, not the pitch."""

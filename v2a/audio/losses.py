@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from v2a.audio.bands import FLOOR, smooth
 from v2a.audio.normalise import as_wave
+from v2a.audio.onsets import onset_loss, true_onsets
 
 if TYPE_CHECKING:
+    from v2a.audio.bands import Bands
     from v2a.audio.config import Weights
     from v2a.audio.framewise import Controls, Framewise
 
@@ -19,9 +21,29 @@ _WINDOWS = (512, 1024, 2048)
 _LEAST_AMPLITUDE = 1e-3  # -60 dB of full scale: a clip that is quieter than that is told apart no more
 
 
-def framewise_loss(
-    decoder: Framewise, controls: Controls, audio: torch.Tensor, weights: Weights
-) -> dict[str, torch.Tensor]:
+class Truth(NamedTuple):
+    """What is known of a clip's own sound.
+
+    Attributes:
+        wave: [B, S], full scale 1.
+        power: of the decoder's bands, [B, M, N].
+        onsets: 1 where one is, [B, N].
+    """
+
+    wave: torch.Tensor
+    power: torch.Tensor
+    onsets: torch.Tensor
+
+
+def hear(bands: Bands, audio: torch.Tensor) -> Truth:
+    """The truth of int16 [B, S], in float32 also under autocast."""
+    with torch.autocast(audio.device.type, enabled=False):
+        wave = as_wave(audio)
+        power = bands.power(wave)
+        return Truth(wave, power, true_onsets(power))
+
+
+def framewise_loss(decoder: Framewise, controls: Controls, truth: Truth, weights: Weights) -> dict[str, torch.Tensor]:
     """The weighted sum, "loss", and its parts.
 
     The power of a drawn sound is a noisy witness of the power that it was drawn with, so power is compared as it was given,
@@ -30,30 +52,30 @@ def framewise_loss(
     Args:
         decoder: whose controls these are.
         controls: N frames.
-        audio: int16 [B, S].
+        truth: as long.
         weights: of the parts.
     """
-    with torch.autocast(audio.device.type, enabled=False):
-        truth = as_wave(audio)
-        heard = decoder.bands.power(truth)
-        index, sure = decoder.pitches(truth)
-        tonal = decoder.pitches.tonal_share(truth, index, sure, decoder.bands)
+    wave, heard = truth.wave, truth.power
+    with torch.autocast(wave.device.type, enabled=False):
+        index, sure = decoder.pitches(wave)
+        tonal = decoder.pitches.tonal_share(wave, index, sure, decoder.bands)
         parts = {
             "power": power_loss(controls.power, heard),
             "convergence": convergence_loss(controls.power, heard),
             "centroid": centroid_loss(controls.power, heard),
             "pitch": (torch.nn.functional.cross_entropy(controls.pitch, index, reduction="none") * sure).mean(),
             "tonal": torch.nn.functional.binary_cross_entropy_with_logits(controls.tonal, tonal),
+            "onsets": onset_loss(controls.onsets, truth.onsets),
         }
         if weights.stft or weights.mse:
             drawn = decoder.render(controls)
-            parts |= {"stft": stft_loss(drawn, truth), "mse": (drawn - truth).square().mean()}
+            parts |= {"stft": stft_loss(drawn, wave), "mse": (drawn - wave).square().mean()}
     factors = {
         "power": weights.power, "convergence": weights.convergence, "centroid": weights.centroid, "pitch": weights.pitch,
-        "tonal": weights.tonal, "stft": weights.stft, "mse": weights.mse,
+        "tonal": weights.tonal, "onsets": weights.onsets, "stft": weights.stft, "mse": weights.mse,
     }  # fmt: skip
     total = sum(factors[name] * value for name, value in parts.items())
-    return {"loss": total, **parts, "mse_silence": truth.square().mean()}
+    return {"loss": total, **parts, "mse_silence": wave.square().mean()}
 
 
 def power_loss(given: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from v2a.audio.grid import Grid
+from v2a.audio.motion import Motion, mean_around
 from v2a.audio.vectors import Codebooks, CodeVectors
 from v2a.models.cosines import unpatches
 
@@ -61,13 +62,16 @@ class Picture(nn.Module):
         self.each = nn.Conv2d(full, _EACH, 1)
         self.look = nn.Conv2d(full, _LOOKS, 1)
         self.cover = nn.Conv2d(full, _COVERS, 1)
-        self.out = nn.Conv1d(_EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS, width, 1)
+        self.motion = Motion()
+        seen = _EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS
+        self.out = nn.Conv1d(seen + self.motion.features, width, 1)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step."""
         frames = self.frames_of(codes)
         batch, _, count, _, _ = frames.shape
-        found = self.body(self._stacked(frames))  # [B T, C, h', w']
+        differs = frames - mean_around(frames, self._around)
+        found = self.body(_stacked(frames, differs))  # [B T, C, h', w']
         flat = found.flatten(2).float()
         look = self.look(found).flatten(2).float().softmax(-1)  # [B T, L, h' w']
         seen = torch.einsum("nlp,ncp->nlc", look, flat).flatten(1)
@@ -75,7 +79,8 @@ class Picture(nn.Module):
         covered = nn.functional.softplus(4 * self.cover(found).flatten(2).float()).mean(-1).add(1e-4).log()
         each = self.each(found).flatten(1).float()
         gathered = torch.cat([each, flat.amax(-1), flat.mean(-1), seen, where, covered], dim=1)
-        given: torch.Tensor = self.out(gathered.view(batch, count, -1).transpose(1, 2))
+        still = gathered.view(batch, count, -1).transpose(1, 2)
+        given: torch.Tensor = self.out(torch.cat([still, self.motion(differs)], dim=1))
         return given
 
     def frames_of(self, codes: torch.Tensor) -> torch.Tensor:
@@ -83,24 +88,18 @@ class Picture(nn.Module):
         patches = torch.einsum("nd,bdthw->bnthw", self.basis, self._vectors[0].together(codes))
         return unpatches(patches, self._block)[:, :, : codes.shape[1] * self._frames]
 
-    def _stacked(self, frames: torch.Tensor) -> torch.Tensor:
-        """Each frame with its neighbours and its difference from those around it: [B, 3, T, H, W] to [B T, 12, H, W]."""
-        padded = nn.functional.pad(frames, (0, 0, 0, 0, 1, 1)).permute(0, 2, 3, 4, 1)
-        beside = [padded[:, k : k + frames.shape[2]] for k in range(_STACKED)]
-        differs = (frames - mean_around(frames, self._around)).permute(0, 2, 3, 4, 1)
-        return torch.cat([*beside, differs], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
+
+def _stacked(frames: torch.Tensor, differs: torch.Tensor) -> torch.Tensor:
+    """Each frame with its neighbours and its difference from those around it: both [B, 3, T, H, W], to [B T, 12, H, W]."""
+    padded = nn.functional.pad(frames, (0, 0, 0, 0, 1, 1)).permute(0, 2, 3, 4, 1)
+    beside = [padded[:, k : k + frames.shape[2]] for k in range(_STACKED)]
+    joined = torch.cat([*beside, differs.permute(0, 2, 3, 4, 1)], dim=-1)
+    return joined.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
 
 
 def _seeing(channels: int, out: int, size: int, stride: int) -> list[nn.Module]:
     """A convolution over one frame. Its features are normalised over that frame alone, so any length gives the same."""
     return [nn.Conv2d(channels, out, size, stride, size // 2), nn.GroupNorm(1, out), nn.SiLU()]
-
-
-def mean_around(frames: torch.Tensor, reach: int) -> torch.Tensor:
-    """Mean of the frames up to `reach` before and after each: [B, C, T, H, W] to the same; at the ends of those that are there."""
-    number = torch.arange(frames.shape[2], device=frames.device)
-    near = ((number[:, None] - number).abs() <= reach).to(frames.dtype)
-    return torch.matmul(near / near.sum(1, keepdim=True), frames.flatten(3)).view_as(frames)
 
 
 def _smaller(basis: torch.Tensor, block: tuple[int, int, int], grid: Grid) -> tuple[torch.Tensor, tuple[int, int, int]]:
