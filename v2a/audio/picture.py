@@ -63,11 +63,24 @@ class Picture(nn.Module):
         self.cover = nn.Conv2d(full, _COVERS, 1)
         self.out = nn.Conv1d(_EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS, width, 1)
 
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step."""
+    def forward(self, codes: torch.Tensor, first: torch.Tensor | None = None, count: int | None = None) -> torch.Tensor:
+        """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step.
+
+        Args:
+            codes: of whole groups, or of the end of a clip.
+            first, count: of `count` frames only, from the frame `first` of each clip on, int64 [B].
+        """
         frames = self.frames_of(codes)
-        batch, _, count, _, _ = frames.shape
-        found = self.body(self._stacked(frames))  # [B T, C, h', w']
+        if first is None or count is None:
+            stacked = self._stacked(frames)
+        else:  # no more frames than these, and those around them
+            length = min(frames.shape[2], count + 2 * (self._around + 1))
+            begin = (first - self._around - 1).clamp(0, frames.shape[2] - length)
+            near = torch.stack([clip[:, at : at + length] for clip, at in zip(frames, begin.tolist(), strict=True)])
+            wanted = (first - begin)[:, None] + torch.arange(count, device=first.device)
+            stacked = self._stacked(near)[torch.arange(len(near), device=first.device)[:, None], wanted]
+        batch, count = stacked.shape[:2]
+        found = self.body(stacked.flatten(0, 1).permute(0, 3, 1, 2))  # [B T, C, h', w'], channels last in memory
         flat = found.flatten(2).float()
         look = self.look(found).flatten(2).float().softmax(-1)  # [B T, L, h' w']
         seen = torch.einsum("nlp,ncp->nlc", look, flat).flatten(1)
@@ -84,11 +97,11 @@ class Picture(nn.Module):
         return unpatches(patches, self._block)[:, :, : codes.shape[1] * self._frames]
 
     def _stacked(self, frames: torch.Tensor) -> torch.Tensor:
-        """Each frame with its neighbours and its difference from those around it: [B, 3, T, H, W] to [B T, 12, H, W]."""
+        """Each frame with its neighbours and its difference from those around it: [B, 3, T, H, W] to [B, T, H, W, 12]."""
         padded = nn.functional.pad(frames, (0, 0, 0, 0, 1, 1)).permute(0, 2, 3, 4, 1)
         beside = [padded[:, k : k + frames.shape[2]] for k in range(_STACKED)]
         differs = (frames - mean_around(frames, self._around)).permute(0, 2, 3, 4, 1)
-        return torch.cat([*beside, differs], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
+        return torch.cat([*beside, differs], dim=-1)
 
 
 def _seeing(channels: int, out: int, size: int, stride: int) -> list[nn.Module]:

@@ -12,6 +12,7 @@ from v2a.audio.make import AudioDecoder
 from v2a.audio.measure import clip_scores
 from v2a.audio.normalise import as_wave
 from v2a.audio.pictures import draw_spectrograms
+from v2a.audio.wavenet import WaveNet
 
 Batch = dict[str, Any]
 
@@ -53,10 +54,9 @@ class AudioTask:
 
     def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Sums over whole clips: the loss; MSE of the sound and of silence; error of the level, dB; correlation of the envelope;
-        L1 of the log-mel spectrum, dB. The drawn sound is the same each time."""
+        L1 of the log-mel spectrum, dB. The drawn sound is the same each time; "wavenet"'s, which is slow, a second of each clip."""
         codes, audio = self._to_device(batch)
-        drawn = self._drawn(codes).cpu()
-        truth = as_wave(audio).cpu()
+        drawn, truth = self._drawn(codes, audio)
         sums = {name: torch.zeros(()) for name in self.validation_sums}
         for ours, theirs in zip(drawn, truth, strict=True):
             for name, value in clip_scores(ours, theirs, self._bands).items():
@@ -66,18 +66,26 @@ class AudioTask:
 
     def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Spectrograms of the first clip: truth above the drawn sound."""
-        codes, audio = self._to_device(batch)
-        return {
-            "spectrogram": draw_spectrograms([as_wave(audio[0]).cpu(), self._drawn(codes[:1])[0].cpu()], self._bands)
-        }
+        drawn, truth = self._first(batch)
+        return {"spectrogram": draw_spectrograms([truth, drawn], self._bands)}
 
     def sounds(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The first clip, [S], -1 to 1: "truth" and "drawn"."""
-        codes, audio = self._to_device(batch)
-        return {"truth": as_wave(audio[0]).cpu(), "drawn": self._drawn(codes[:1])[0].cpu()}
+        drawn, truth = self._first(batch)
+        return {"truth": truth, "drawn": drawn}
 
-    def _drawn(self, codes: torch.Tensor) -> torch.Tensor:
-        return self.model.sound(codes, torch.Generator().manual_seed(0)).float()
+    def _first(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, audio = self._to_device(batch)
+        drawn, truth = self._drawn(codes[:1], audio[:1])
+        return drawn[0], truth[0]
+
+    def _drawn(self, codes: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The drawn sound and the truth of just this, [B, n] both, on the CPU."""
+        generator, truth = torch.Generator().manual_seed(0), as_wave(audio).cpu()
+        if isinstance(self.model, WaveNet):
+            drawn, samples = self.model.excerpt(codes, generator)
+            return drawn.float().cpu(), truth[:, samples]
+        return self.model.sound(codes, generator).float().cpu(), truth
 
     def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         codes, audio = batch["codes"], batch["audio"]

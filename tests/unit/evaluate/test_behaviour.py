@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from tests.house.documents import script_faults
 from tests.unit.codes.making import make_run
 from tests.unit.evaluate.conftest import World
-from tests.unit.evaluate.making import GEOMETRY, clip, encode, make_corpus, videos_of, write_truth
+from tests.unit.evaluate.making import GEOMETRY, clip, encode, make_corpus, make_decoder_run, videos_of, write_truth
 from v2a.evaluate.__main__ import main, parser, validate
 from v2a.evaluate.clips import open_clips, partners, pick
 from v2a.evaluate.config import Config
@@ -181,6 +182,20 @@ def test_an_output_that_cannot_be_written(world: World, tmp_path: Path, capsys: 
     (tmp_path / "file").write_text("")
     assert main(baselines(world, tmp_path / "file" / "out")) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_wavenet_is_trained_and_measured_beside_another_decoder(world: World, tmp_path: Path):
+    settings = ("decoder=wavenet", "decoder.width=4", "decoder.layers=4", "decoder.piece_s=0.1", "crop=0")
+    run = make_decoder_run(tmp_path / "wavenet", world.encoder, world.data, world.codes, *settings)
+    tested = json.loads((run / "test.json").read_text())["metrics"]
+    assert math.isfinite(tested["loss"])
+    assert math.isfinite(tested["log_mel"])
+    measured = world.settings(tmp_path / "out", f"models={run}", "clips=2", "reference=4", "sheet=1")
+    assert main(["--workers", "0", *measured]) == 0
+    found = json.loads((tmp_path / "out/metrics.json").read_text())["candidates"]
+    for name in ("decoder", "wavenet"):
+        assert found[name]["scores"]["log_mel_db"]["clips"] == 2
+    assert found["wavenet"]["scores"]["log_mel_db"]["value"] != found["decoder"]["scores"]["log_mel_db"]["value"]
 
 
 def test_names_of_models():

@@ -101,6 +101,16 @@ def test_a_seed_makes_the_same_bytes_and_another_one_others(model: Path, flat: P
     assert len(wav(tmp_path / "flat/a.wav")[0]) == round(3.2 * RATE)
 
 
+def test_the_autoregressive_decoder_makes_a_whole_video_and_the_same_again(slow: Path, tmp_path: Path):
+    path = film(tmp_path / "a.mp4", seconds=3.2)
+    for out, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert run(path, "--model", slow, "--out", tmp_path / out, "--seed", seed) == 0
+    assert len(wav(tmp_path / "one/a.wav")[0]) == round(3.2 * RATE)
+    one, again, other = ((tmp_path / out / "a.wav").read_bytes() for out in ("one", "again", "other"))
+    assert one == again
+    assert one != other
+
+
 def test_run_and_export_and_two_workers_make_the_same(model: Path, tmp_path: Path):
     for number in range(3):
         film(tmp_path / f"videos/{number}.mp4", "-metadata", f"comment={number}")
