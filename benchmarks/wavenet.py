@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from v2a.audio.given import given_of
 from v2a.audio.load import LoadedAudio, load_audio
 from v2a.audio.mulaw import SILENCE
 from v2a.audio.wavenet import WaveNet
-from v2a.codes.encode import encode_clip
 
 _NAIVE = 20  # samples
 
@@ -58,9 +58,8 @@ def round_of(loaded: LoadedAudio) -> tuple[Cost, Cost]:
     geometry = loaded.geometry
     video = np.random.default_rng(0).integers(0, 256, (geometry.frames, geometry.height, geometry.width, 3), np.uint8)
     found = []
-    seen = timed(lambda: found.append(encode_clip(loaded.encoder.model, video)))
-    codes = torch.from_numpy(found[0].astype(np.int64))[None]
-    return seen, timed(lambda: loaded.decoder.sound(codes, torch.Generator().manual_seed(0)))
+    seen = timed(lambda: found.append(given_of(loaded.decoder.input, loaded.encoder.model, video)))
+    return seen, timed(lambda: loaded.decoder.sound(found[0], torch.Generator().manual_seed(0)))
 
 
 def naive(decoder: WaveNet, steps: int) -> Cost:

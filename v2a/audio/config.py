@@ -9,6 +9,7 @@ from v2a.config import choose
 from v2a.training.config import Train
 
 DECODERS = ("framewise", "fc", "wavenet")
+INPUTS = ("codes", "latents", "pixels")
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Decoder:
     Attributes:
         name: "framewise": ours, noise and tones from what each moment's codes say; "fc": the paper's, all codes of a segment to all
             of its samples; "wavenet": the earlier work's, one sample after another, given those before it.
+        input: what it is given: "codes" of stage 1; "latents", what stage 1's encoder says before it is quantised; or "pixels",
+            frames scaled down to the size of the pictures that codes stand for. For the last two `data` is read, and not `codes`.
         hidden: width of "fc"'s layers.
         channels: of "framewise"'s features, and of those of a frame that "wavenet" is told.
         blocks: residual blocks of "framewise" at each of its three rates.
@@ -31,6 +34,7 @@ class Decoder:
     NAME: ClassVar[str] = "name"
 
     name: str = "framewise"
+    input: str = "codes"
     hidden: int = 512
     channels: int = 128
     blocks: int = 2
@@ -44,6 +48,11 @@ class Decoder:
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         choose("decoder", self.name, DECODERS)
+        choose("decoder.input", self.input, INPUTS)
+        if self.name == "fc" and self.input != "codes":
+            raise ValueError(
+                f"expected decoder.input=codes with decoder=fc, which takes nothing else, but got {self.input}"
+            )
         for name, least, most in (
             ("hidden", 1, 65536), ("channels", 8, 4096), ("blocks", 1, 32), ("bands", 8, 256), ("width", 4, 64), ("stacks", 1, 8),
             ("layers", 1, 12),

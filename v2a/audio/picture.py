@@ -17,10 +17,11 @@ _AROUND_S = 1.0
 _EACH = 16  # features that are kept at each place
 _LOOKS = 4  # places that are looked at in each frame
 _COVERS = 32
+_CONTRAST = 4.0  # pixels of 0 to 1 have a deviation of about a quarter
 
 
 class Picture(nn.Module):
-    """Codes [B, t, h, w] to [B, width, T]: what is where in each frame, and how it moves.
+    """What is given of a video to [B, width, T]: what is where in each frame, and how it moves.
 
     Each dimension of a code's vector stands for a patch of video (`Codebooks.basis`), so the sum of a group's vectors is a small
     picture of each of its frames without anything learned. Convolutions see each frame with its two neighbours, and what differs
@@ -29,21 +30,27 @@ class Picture(nn.Module):
     (level falls with distance as the logarithm of the size does), and those at the places that the network looks at, with where
     these are (spatial softmax, Finn et al. 2016).
 
+    What is given is codes [B, t, h, w]; or the encoder's latents [B, D, t, h, w], whose pictures come of the same basis; or pixels
+    [B, 3, T, H, W], 0 to 1, which are scaled down to pictures of the same size.
+
     Args:
         codebooks: of stage 1.
         vectors: theirs; its weights are not this module's.
         grid: of a segment.
         width: C of what is returned.
+        kind: of what is given (`v2a.audio.config.INPUTS`).
     """
 
     basis: torch.Tensor
     places: torch.Tensor
 
-    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int) -> None:
+    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int, kind: str = "codes") -> None:
         super().__init__()
+        self._kind = kind
         self._vectors, self._frames = [vectors], grid.frames  # in a list: not a module of this one
         self._around = round(_AROUND_S * grid.sample_rate / grid.samples * grid.frames)
         basis, self._block = _smaller(codebooks.basis, codebooks.block, grid)
+        self._times = codebooks.block[1] // self._block[1]  # smaller than the video
         spread = vectors.codebooks[0] @ basis.t()
         self.register_buffer("basis", basis / spread.square().mean().sqrt().clamp(min=1e-8))
         quarter, half, full = max(8, width // 8), max(8, width // 4), max(8, width // 2)
@@ -63,14 +70,14 @@ class Picture(nn.Module):
         self.cover = nn.Conv2d(full, _COVERS, 1)
         self.out = nn.Conv1d(_EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS, width, 1)
 
-    def forward(self, codes: torch.Tensor, first: torch.Tensor | None = None, count: int | None = None) -> torch.Tensor:
-        """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step.
+    def forward(self, given: torch.Tensor, first: torch.Tensor | None = None, count: int | None = None) -> torch.Tensor:
+        """Features [B, width, T], T = t * frames of a step.
 
         Args:
-            codes: of whole groups, or of the end of a clip.
+            given: see above.
             first, count: of `count` frames only, from the frame `first` of each clip on, int64 [B].
         """
-        frames = self.frames_of(codes)
+        frames = self.frames_of(given)
         if first is None or count is None:
             stacked = self._stacked(frames)
         else:  # no more frames than these, and those around them
@@ -88,13 +95,24 @@ class Picture(nn.Module):
         covered = nn.functional.softplus(4 * self.cover(found).flatten(2).float()).mean(-1).add(1e-4).log()
         each = self.each(found).flatten(1).float()
         gathered = torch.cat([each, flat.amax(-1), flat.mean(-1), seen, where, covered], dim=1)
-        given: torch.Tensor = self.out(gathered.view(batch, count, -1).transpose(1, 2))
-        return given
+        features: torch.Tensor = self.out(gathered.view(batch, count, -1).transpose(1, 2))
+        return features
 
-    def frames_of(self, codes: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, T, H, W] of codes, about 0 with a deviation about 1."""
-        patches = torch.einsum("nd,bdthw->bnthw", self.basis, self._vectors[0].together(codes))
-        return unpatches(patches, self._block)[:, :, : codes.shape[1] * self._frames]
+    def length_of(self, given: torch.Tensor) -> int:
+        """Frames that what is given stands for, T."""
+        if self._kind == "pixels":
+            return given.shape[2]
+        return given.shape[1 if self._kind == "codes" else 2] * self._frames
+
+    def frames_of(self, given: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, 3, T, H, W] of what is given, about 0 with a deviation about 1."""
+        if self._kind == "pixels":
+            smaller = nn.functional.avg_pool3d(given, (1, self._times, self._times))
+            return (smaller - 0.5) * _CONTRAST
+        vectors = self._vectors[0]
+        whole = vectors.together(given) if self._kind == "codes" else vectors.unquantised(given)
+        patches = torch.einsum("nd,bdthw->bnthw", self.basis, whole)
+        return unpatches(patches, self._block)[:, :, : self.length_of(given)]
 
     def _stacked(self, frames: torch.Tensor) -> torch.Tensor:
         """Each frame with its neighbours and its difference from those around it: [B, 3, T, H, W] to [B, T, H, W, 12]."""

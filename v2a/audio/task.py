@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from v2a.audio.bands import Bands
+from v2a.audio.given import given_of
 from v2a.audio.make import AudioDecoder
 from v2a.audio.measure import clip_scores
 from v2a.audio.normalise import as_wave
 from v2a.audio.pictures import draw_spectrograms
 from v2a.audio.wavenet import WaveNet
+from v2a.models.vqvae import VQVAE
 
 Batch = dict[str, Any]
 
@@ -24,15 +26,16 @@ class AudioTask:
         model: the decoder.
         device: that it is on.
         fps: of the clips.
+        encoder: of stage 1, on the same device; for a decoder that is given something else than codes.
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "mse_silence", "level_db", "envelope", "log_mel")
 
-    def __init__(self, model: AudioDecoder, device: torch.device, *, fps: int) -> None:
+    def __init__(self, model: AudioDecoder, device: torch.device, *, fps: int, encoder: VQVAE | None = None) -> None:
         self.model = model
         self.fps = fps
         self.sample_rate = model.grid.sample_rate
-        self._device = device
+        self._device, self._encoder = device, encoder
         # One ruler for every decoder: 64 bands, frames of 10 ms, windows of 32 ms.
         self._bands = Bands(self.sample_rate, self.sample_rate // 100, 512, 64)
 
@@ -88,5 +91,9 @@ class AudioTask:
         return self.model.sound(codes, generator).float().cpu(), truth
 
     def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        codes, audio = batch["codes"], batch["audio"]
-        return codes.to(self._device, non_blocking=True), audio.to(self._device, non_blocking=True)
+        """What the decoder is given, and the sound."""
+        audio = batch["audio"].to(self._device, non_blocking=True)
+        if self._encoder is None:
+            return batch["codes"].to(self._device, non_blocking=True), audio
+        kind, encoder = self.model.input, self._encoder
+        return torch.cat([given_of(kind, encoder, clip) for clip in batch["video"].numpy()]), audio

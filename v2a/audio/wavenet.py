@@ -1,8 +1,9 @@
 """The earlier work's decoder of sound: an autoregressive WaveNet, one sample after another, conditioned frame by frame.
 
 The network is van den Oord et al. 2016 (sections 2.1 to 2.5): classes of samples, dilated causal convolutions with gated units,
-residual and skip connections, local conditioning. That each frame of the video has its own features, held for its samples, is the
-frame-to-frame way of Zhou et al. 2018 ("Visual to Sound", section 4.2), whose generator was a SampleRNN.
+residual and skip connections, local conditioning. That the features of each frame of the video go to just its samples is the
+frame-to-frame way of Zhou et al. 2018 ("Visual to Sound"), who repeat them, where here lines go from frame to frame, and whose
+generator was a SampleRNN.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class WaveNet(nn.Module):
 
     def __init__(self, settings: Decoder, grid: Grid, codebooks: Codebooks) -> None:
         super().__init__()
-        self.grid = grid
+        self.grid, self.input = grid, settings.input
         self.vectors = CodeVectors(codebooks.vectors)
-        self.picture = Picture(codebooks, self.vectors, grid, settings.channels)
+        self.picture = Picture(codebooks, self.vectors, grid, settings.channels, settings.input)
         self.dilations = tuple(2**layer for _ in range(settings.stacks) for layer in range(settings.layers))
         self.reach = 1 + sum(self.dilations)
         self._piece = max(1, round(settings.piece_s * grid.sample_rate))
@@ -96,7 +97,7 @@ class WaveNet(nn.Module):
         heard = torch.stack(
             [classes[b, at : at + self.reach + wanted] for b, at in zip(clip, begin.tolist(), strict=True)]
         )
-        frames = codes.shape[1] * self.grid.frames
+        frames = self.picture.length_of(codes)
         looks = min(frames, (self.reach + wanted) // self.samples + 4)
         first = ((begin - self.reach) // self.samples - 1).clamp(0, frames - looks)
         condition = self.conditions(codes[clip] if count > 1 else codes, first.to(codes.device), looks)
@@ -116,7 +117,7 @@ class WaveNet(nn.Module):
             generator: of the draws, on the CPU.
             part: first frame and number of frames to be drawn; None for all.
         """
-        first, count = part or (0, codes.shape[1] * self.grid.frames)
+        first, count = part or (0, self.picture.length_of(codes))
         with torch.autocast(codes.device.type, enabled=False):
             condition = self.conditions(codes).float()[:, :, first : first + count].detach().cpu()
         draws = torch.rand(len(codes), count * self.samples, generator=generator, dtype=torch.float64)
@@ -126,7 +127,7 @@ class WaveNet(nn.Module):
 
     def excerpt(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, slice]:
         """A second in the middle of the clips, [B, n], and which samples these are: all of them would take too long."""
-        frames = codes.shape[1] * self.grid.frames
+        frames = self.picture.length_of(codes)
         count = min(frames, max(1, round(EXCERPT_S * self.grid.sample_rate / self.samples)))
         first = (frames - count) // 2
         return self.sound(codes, generator, (first, count)), slice(first * self.samples, (first + count) * self.samples)
