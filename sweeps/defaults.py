@@ -23,6 +23,7 @@ _SPACES = {
         "train.lr=log(1e-4, 1e-2)",
         "decoder.channels=choice(32, 64, 128, 256) if decoder.name=framewise",
         "decoder.hidden=choice(128, 256, 512, 1024) if decoder.name=fc",
+        "decoder.width=choice(16, 32, 64) if decoder.name=wavenet",
         "train.weight_decay=log(1e-4, 0.1)",
     ),
     "selftest": ("lr=log(1e-4, 1e-1)", "batch=choice(8, 16, 32)"),

@@ -91,6 +91,8 @@ def _look_at_clips(config: Any, _made: Container[str]) -> None:
 
 
 def _look_at_codes(config: Any, made: Container[str]) -> None:
+    if getattr(getattr(config, "decoder", None), "input", "codes") != "codes":
+        return  # it reads the clips themselves
     place = Path(config.codes)
     encoder = config.model if hasattr(config, "crop") else "MODEL"  # elsewhere it is a decoder of sound
     make = _MAKE_CODES.format(config.codes, encoder, config.data)

@@ -8,7 +8,8 @@ from typing import ClassVar
 from v2a.config import choose
 from v2a.training.config import Train
 
-DECODERS = ("framewise", "fc")
+DECODERS = ("framewise", "fc", "wavenet")
+INPUTS = ("codes", "latents", "pixels")
 
 
 @dataclass(frozen=True)
@@ -17,31 +18,51 @@ class Decoder:
 
     Attributes:
         name: "framewise": ours, noise and tones from what each moment's codes say; "fc": the paper's, all codes of a segment to all
-            of its samples.
+            of its samples; "wavenet": the earlier work's, one sample after another, given those before it.
+        input: what it is given: "codes" of stage 1; "latents", what stage 1's encoder says before it is quantised; or "pixels",
+            frames scaled down to the size of the pictures that codes stand for. For the last two `data` is read, and not `codes`.
         hidden: width of "fc"'s layers.
-        channels: of "framewise"'s features.
+        channels: of "framewise"'s features, and of those of a frame that "wavenet" is told.
         blocks: residual blocks of "framewise" at each of its three rates.
         bands: mel bands of its spectral envelope.
         gain: the sound is normalised as tanh(gain x) for "fc".
+        width: features of "wavenet"'s layers.
+        stacks, layers: it has `stacks` times `layers` layers, which look 1, 2, 4, … samples back.
+        piece_s: seconds of each clip that a step of "wavenet" is trained on.
     """
 
     NAME: ClassVar[str] = "name"
 
     name: str = "framewise"
+    input: str = "codes"
     hidden: int = 512
     channels: int = 128
     blocks: int = 2
     bands: int = 64
     gain: float = 1.0
+    width: int = 32
+    stacks: int = 2
+    layers: int = 10
+    piece_s: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         choose("decoder", self.name, DECODERS)
-        for name, least, most in (("hidden", 1, 65536), ("channels", 8, 4096), ("blocks", 1, 32), ("bands", 8, 256)):
+        choose("decoder.input", self.input, INPUTS)
+        if self.name == "fc" and self.input != "codes":
+            raise ValueError(
+                f"expected decoder.input=codes with decoder=fc, which takes nothing else, but got {self.input}"
+            )
+        for name, least, most in (
+            ("hidden", 1, 65536), ("channels", 8, 4096), ("blocks", 1, 32), ("bands", 8, 256), ("width", 4, 64), ("stacks", 1, 8),
+            ("layers", 1, 12),
+        ):  # fmt: skip
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"expected decoder.{name} from {least} to {most}, but got {getattr(self, name)}")
         if not 0 < self.gain <= 100:
             raise ValueError(f"expected decoder.gain above 0 and at most 100, but got {self.gain:g}")
+        if not 0.001 <= self.piece_s <= 60:
+            raise ValueError(f"expected decoder.piece_s from 0.001 to 60, but got {self.piece_s:g}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +104,8 @@ class Config:
         codes: folder of code shards, from `python -m v2a.codes`.
         data: the clips that they were made from.
         model: the stage-1 model that made them: its codebook becomes a part of the decoder.
-        preset: "base" (what we recommend), "paper" (`decoder=fc`, whole segments, MSE), or "tiny" (a CPU in under a minute).
+        preset: "base" (what we recommend), "paper" (`decoder=fc`, whole segments, MSE), "wavenet" (`decoder=wavenet`), or "tiny" (a
+            CPU in under a minute).
         crop: frames of a random crop of a clip; 0 for whole clips, which "fc" needs.
         device: "auto", "cpu", "cuda", "cuda:1", ….
         decoder: the network; `decoder=fc` names it.
@@ -94,10 +116,11 @@ class Config:
     PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": (),
         "paper": ("decoder=fc", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200"),
+        "wavenet": ("decoder=wavenet", "train.batch=4", "train.lr=2e-3", "train.warmup=50"),
         "tiny": (
-            "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "crop=20", "train.steps=200",
-            "train.batch=4", "train.lr=1e-3", "train.warmup=20", "train.log_every=10", "train.validate_every=100",
-            "train.checkpoint_every=50",
+            "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "decoder.width=16",
+            "decoder.layers=8", "decoder.piece_s=0.2", "crop=20", "train.steps=200", "train.batch=4", "train.lr=1e-3",
+            "train.warmup=20", "train.log_every=10", "train.validate_every=100", "train.checkpoint_every=50",
         ),
     }  # fmt: skip
 

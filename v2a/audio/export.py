@@ -21,15 +21,17 @@ python -m v2a.infer silent.mp4 --model {shell} --out sounds
 ```python
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from v2a.audio.given import given_of
 from v2a.audio.load import load_audio
 
 loaded = load_audio(Path({python}), torch.device("cpu"))
 geometry = loaded.geometry
-video = torch.zeros(1, 3, geometry.frames, geometry.height, geometry.width)  # 0 to 1
-codes = loaded.encoder.model.codes(video)  # int64 [1, t, h, w]
-sound = loaded.decoder.sound(codes, torch.Generator().manual_seed(0))  # [1, S], -1 to 1
+video = np.zeros((geometry.frames, geometry.height, geometry.width, 3), np.uint8)
+given = given_of(loaded.decoder.input, loaded.encoder.model, video)  # codes are int64 [1, t, h, w]
+sound = loaded.decoder.sound(given, torch.Generator().manual_seed(0))  # [1, S], -1 to 1
 ```
 """
 _UNITS = (
@@ -73,7 +75,7 @@ def _facts(settings: Decoder, geometry: Geometry, config: dict[str, Any], number
     grid = make_grid(geometry, (strides[0], strides[1], strides[2]))
     return {
         "clips": str(geometry),
-        "decoder": f"`{settings.name}`, {numbers:,} numbers",
+        "decoder": f"`{settings.name}`, {numbers:,} numbers, given {settings.input}",
         "encoder": f"stage 1, `{config['encoder']['model']['name']}`, identity `{config['encoder']['identity']}`",
         "a code step": f"{grid.frames} frames, {grid.samples} samples, {grid.rows}x{grid.columns} codes",
     }

@@ -24,7 +24,7 @@ class FullyConnected(nn.Module):
 
     def __init__(self, settings: Decoder, grid: Grid, codebooks: torch.Tensor) -> None:
         super().__init__()
-        self.grid, self._gain = grid, settings.gain
+        self.grid, self._gain, self.input = grid, settings.gain, "codes"
         self.vectors = CodeVectors(codebooks)
         numbers = grid.steps * grid.rows * grid.columns * self.vectors.dim
         self.layers = nn.Sequential(

@@ -53,17 +53,20 @@ class Framewise(nn.Module):
         weights: of the loss.
         grid: of a segment; codes may have any number of steps.
         codebooks: of stage 1.
+
+    Attributes:
+        input: what it is given (`v2a.audio.given`): codes, or what stands in their place in an experiment.
     """
 
     def __init__(self, settings: Decoder, weights: Weights, grid: Grid, codebooks: Codebooks) -> None:
         super().__init__()
-        self.grid, self._weights = grid, weights
+        self.grid, self._weights, self.input = grid, weights, settings.input
         self.vectors = CodeVectors(codebooks.vectors)
         window = 1 << round(_WINDOW_S * grid.sample_rate - 1).bit_length()
         self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
         self.pitches = Pitch(grid.sample_rate, grid.hop, max(1, round(_PITCH_S * grid.sample_rate / grid.hop)))
         width = settings.channels
-        self.picture = Picture(codebooks, self.vectors, grid, width)
+        self.picture = Picture(codebooks, self.vectors, grid, width, settings.input)
         self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + _FARTHER)))
         self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
         told = nn.Conv1d(width // 4, 1, 9, padding=4)

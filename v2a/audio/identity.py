@@ -18,14 +18,16 @@ def audio_identity(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any
 
     Args:
         tensors: of the decoder alone, on any device.
-        config: with "geometry", "decoder" (of which the name and the gain count: the weights say the rest), and "encoder", the
-            config of the stage-1 model with its "identity".
+        config: with "geometry", "decoder" (of which the name, the gain and the input count, and how "wavenet"'s layers are
+            dilated: the weights say the rest), and "encoder", the config of the stage-1 model with its "identity".
 
     Raises:
         KeyError: one of these is missing.
     """
     decoder = config["decoder"]
     facts = [config["encoder"]["identity"], config["geometry"], decoder["name"], decoder["gain"]]
+    facts += [[decoder["stacks"], decoder["layers"]]] if decoder["name"] == "wavenet" else []
+    facts += [decoder["input"]] if decoder.get("input", "codes") != "codes" else []
     digest = hashlib.sha256(f"v2a audio {_RULE} {json.dumps(facts, sort_keys=True)}".encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

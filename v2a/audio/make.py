@@ -9,8 +9,9 @@ from v2a.audio.fc import FullyConnected
 from v2a.audio.framewise import Framewise
 from v2a.audio.grid import Grid
 from v2a.audio.vectors import Codebooks
+from v2a.audio.wavenet import WaveNet
 
-AudioDecoder = FullyConnected | Framewise
+AudioDecoder = FullyConnected | Framewise | WaveNet
 
 
 def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebooks: Codebooks, seed: int) -> AudioDecoder:
@@ -27,4 +28,6 @@ def make_decoder(settings: Decoder, weights: Weights, grid: Grid, codebooks: Cod
         torch.manual_seed(seed)
         if settings.name == "fc":
             return FullyConnected(settings, grid, codebooks.vectors)
+        if settings.name == "wavenet":
+            return WaveNet(settings, grid, codebooks)
         return Framewise(settings, weights, grid, codebooks)

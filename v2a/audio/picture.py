@@ -18,10 +18,12 @@ _AROUND_S = 1.0
 _EACH = 16  # features that are kept at each place
 _LOOKS = 4  # places that are looked at in each frame
 _COVERS = 32
+_REACH = 3  # frames beyond those around: what `Motion` sees to each side
+_CONTRAST = 4.0  # pixels of 0 to 1 have a deviation of about a quarter
 
 
 class Picture(nn.Module):
-    """Codes [B, t, h, w] to [B, width, T]: what is where in each frame, and how it moves.
+    """What is given of a video to [B, width, T]: what is where in each frame, and how it moves.
 
     Each dimension of a code's vector stands for a patch of video (`Codebooks.basis`), so the sum of a group's vectors is a small
     picture of each of its frames without anything learned. Convolutions see each frame with its two neighbours, and what differs
@@ -30,21 +32,27 @@ class Picture(nn.Module):
     (level falls with distance as the logarithm of the size does), and those at the places that the network looks at, with where
     these are (spatial softmax, Finn et al. 2016).
 
+    What is given is codes [B, t, h, w]; or the encoder's latents [B, D, t, h, w], whose pictures come of the same basis; or pixels
+    [B, 3, T, H, W], 0 to 1, which are scaled down to pictures of the same size.
+
     Args:
         codebooks: of stage 1.
         vectors: theirs; its weights are not this module's.
         grid: of a segment.
         width: C of what is returned.
+        kind: of what is given (`v2a.audio.config.INPUTS`).
     """
 
     basis: torch.Tensor
     places: torch.Tensor
 
-    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int) -> None:
+    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int, kind: str = "codes") -> None:
         super().__init__()
+        self._kind = kind
         self._vectors, self._frames = [vectors], grid.frames  # in a list: not a module of this one
         self._around = round(_AROUND_S * grid.sample_rate / grid.samples * grid.frames)
         basis, self._block = _smaller(codebooks.basis, codebooks.block, grid)
+        self._times = codebooks.block[1] // self._block[1]  # smaller than the video
         spread = vectors.codebooks[0] @ basis.t()
         self.register_buffer("basis", basis / spread.square().mean().sqrt().clamp(min=1e-8))
         quarter, half, full = max(8, width // 8), max(8, width // 4), max(8, width // 2)
@@ -66,12 +74,32 @@ class Picture(nn.Module):
         seen = _EACH * rows * columns + (2 + _LOOKS) * full + 2 * _LOOKS + _COVERS
         self.out = nn.Conv1d(seen + self.motion.features, width, 1)
 
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """Features [B, width, T] of codes [B, t, h, w], T = t * frames of a step."""
-        frames = self.frames_of(codes)
-        batch, _, count, _, _ = frames.shape
+    def forward(self, given: torch.Tensor, first: torch.Tensor | None = None, count: int | None = None) -> torch.Tensor:
+        """Features [B, width, T], T = t * frames of a step.
+
+        Args:
+            given: see above.
+            first, count: of `count` frames only, from the frame `first` of each clip on, int64 [B].
+        """
+        frames = self.frames_of(given)
+        wanted: tuple[torch.Tensor, torch.Tensor] | None = None
+        if first is not None and count is not None:  # no more frames than these, and those that they are seen with
+            reach = self._around + _REACH
+            length = min(frames.shape[2], count + 2 * reach)
+            begin = (first - reach).clamp(0, frames.shape[2] - length)
+            frames = torch.stack([clip[:, at : at + length] for clip, at in zip(frames, begin.tolist(), strict=True)])
+            places = (first - begin)[:, None] + torch.arange(count, device=first.device)
+            wanted = torch.arange(len(frames), device=first.device)[:, None], places
         differs = frames - mean_around(frames, self._around)
-        found = self.body(_stacked(frames, differs))  # [B T, C, h', w']
+        stacked, moves = _stacked(frames, differs), self.motion(differs)
+        if wanted is not None:
+            stacked, moves = stacked[wanted], moves.transpose(1, 2)[wanted].transpose(1, 2)
+        return self._gathered(stacked, moves)
+
+    def _gathered(self, stacked: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
+        """Features [B, width, T] of frames with those beside them, [B, T, H, W, 12], and of what moves, [B, M, T]."""
+        batch, count = stacked.shape[:2]
+        found = self.body(stacked.flatten(0, 1).permute(0, 3, 1, 2))  # [B T, C, h', w'], channels last in memory
         flat = found.flatten(2).float()
         look = self.look(found).flatten(2).float().softmax(-1)  # [B T, L, h' w']
         seen = torch.einsum("nlp,ncp->nlc", look, flat).flatten(1)
@@ -80,21 +108,31 @@ class Picture(nn.Module):
         each = self.each(found).flatten(1).float()
         gathered = torch.cat([each, flat.amax(-1), flat.mean(-1), seen, where, covered], dim=1)
         still = gathered.view(batch, count, -1).transpose(1, 2)
-        given: torch.Tensor = self.out(torch.cat([still, self.motion(differs)], dim=1))
-        return given
+        features: torch.Tensor = self.out(torch.cat([still, moves], dim=1))
+        return features
 
-    def frames_of(self, codes: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, T, H, W] of codes, about 0 with a deviation about 1."""
-        patches = torch.einsum("nd,bdthw->bnthw", self.basis, self._vectors[0].together(codes))
-        return unpatches(patches, self._block)[:, :, : codes.shape[1] * self._frames]
+    def length_of(self, given: torch.Tensor) -> int:
+        """Frames that what is given stands for, T."""
+        if self._kind == "pixels":
+            return given.shape[2]
+        return given.shape[1 if self._kind == "codes" else 2] * self._frames
+
+    def frames_of(self, given: torch.Tensor) -> torch.Tensor:
+        """Pictures [B, 3, T, H, W] of what is given, about 0 with a deviation about 1."""
+        if self._kind == "pixels":
+            smaller = nn.functional.avg_pool3d(given, (1, self._times, self._times))
+            return (smaller - 0.5) * _CONTRAST
+        vectors = self._vectors[0]
+        whole = vectors.together(given) if self._kind == "codes" else vectors.unquantised(given)
+        patches = torch.einsum("nd,bdthw->bnthw", self.basis, whole)
+        return unpatches(patches, self._block)[:, :, : self.length_of(given)]
 
 
 def _stacked(frames: torch.Tensor, differs: torch.Tensor) -> torch.Tensor:
-    """Each frame with its neighbours and its difference from those around it: both [B, 3, T, H, W], to [B T, 12, H, W]."""
+    """Each frame with its neighbours and its difference from those around it: both [B, 3, T, H, W], to [B, T, H, W, 12]."""
     padded = nn.functional.pad(frames, (0, 0, 0, 0, 1, 1)).permute(0, 2, 3, 4, 1)
     beside = [padded[:, k : k + frames.shape[2]] for k in range(_STACKED)]
-    joined = torch.cat([*beside, differs.permute(0, 2, 3, 4, 1)], dim=-1)
-    return joined.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
+    return torch.cat([*beside, differs.permute(0, 2, 3, 4, 1)], dim=-1)
 
 
 def _seeing(channels: int, out: int, size: int, stride: int) -> list[nn.Module]:

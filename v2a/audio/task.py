@@ -8,10 +8,13 @@ from typing import Any
 import torch
 
 from v2a.audio.bands import Bands
+from v2a.audio.given import given_of
 from v2a.audio.make import AudioDecoder
 from v2a.audio.measure import clip_scores
 from v2a.audio.normalise import as_wave
 from v2a.audio.pictures import draw_spectrograms
+from v2a.audio.wavenet import WaveNet
+from v2a.models.vqvae import VQVAE
 
 Batch = dict[str, Any]
 
@@ -23,15 +26,16 @@ class AudioTask:
         model: the decoder.
         device: that it is on.
         fps: of the clips.
+        encoder: of stage 1, on the same device; for a decoder that is given something else than codes.
     """
 
     validation_sums: tuple[str, ...] = ("loss", "mse", "mse_silence", "level_db", "envelope", "log_mel")
 
-    def __init__(self, model: AudioDecoder, device: torch.device, *, fps: int) -> None:
+    def __init__(self, model: AudioDecoder, device: torch.device, *, fps: int, encoder: VQVAE | None = None) -> None:
         self.model = model
         self.fps = fps
         self.sample_rate = model.grid.sample_rate
-        self._device = device
+        self._device, self._encoder = device, encoder
         # One ruler for every decoder: 64 bands, frames of 10 ms, windows of 32 ms.
         self._bands = Bands(self.sample_rate, self.sample_rate // 100, 512, 64)
 
@@ -53,10 +57,9 @@ class AudioTask:
 
     def validate(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Sums over whole clips: the loss; MSE of the sound and of silence; error of the level, dB; correlation of the envelope;
-        L1 of the log-mel spectrum, dB. The drawn sound is the same each time."""
+        L1 of the log-mel spectrum, dB. The drawn sound is the same each time; "wavenet"'s, which is slow, a second of each clip."""
         codes, audio = self._to_device(batch)
-        drawn = self._drawn(codes).cpu()
-        truth = as_wave(audio).cpu()
+        drawn, truth = self._drawn(codes, audio)
         sums = {name: torch.zeros(()) for name in self.validation_sums}
         for ours, theirs in zip(drawn, truth, strict=True):
             for name, value in clip_scores(ours, theirs, self._bands).items():
@@ -66,19 +69,31 @@ class AudioTask:
 
     def pictures(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Spectrograms of the first clip: truth above the drawn sound."""
-        codes, audio = self._to_device(batch)
-        return {
-            "spectrogram": draw_spectrograms([as_wave(audio[0]).cpu(), self._drawn(codes[:1])[0].cpu()], self._bands)
-        }
+        drawn, truth = self._first(batch)
+        return {"spectrogram": draw_spectrograms([truth, drawn], self._bands)}
 
     def sounds(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The first clip, [S], -1 to 1: "truth" and "drawn"."""
-        codes, audio = self._to_device(batch)
-        return {"truth": as_wave(audio[0]).cpu(), "drawn": self._drawn(codes[:1])[0].cpu()}
+        drawn, truth = self._first(batch)
+        return {"truth": truth, "drawn": drawn}
 
-    def _drawn(self, codes: torch.Tensor) -> torch.Tensor:
-        return self.model.sound(codes, torch.Generator().manual_seed(0)).float()
+    def _first(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, audio = self._to_device(batch)
+        drawn, truth = self._drawn(codes[:1], audio[:1])
+        return drawn[0], truth[0]
+
+    def _drawn(self, codes: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The drawn sound and the truth of just this, [B, n] both, on the CPU."""
+        generator, truth = torch.Generator().manual_seed(0), as_wave(audio).cpu()
+        if isinstance(self.model, WaveNet):
+            drawn, samples = self.model.excerpt(codes, generator)
+            return drawn.float().cpu(), truth[:, samples]
+        return self.model.sound(codes, generator).float().cpu(), truth
 
     def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        codes, audio = batch["codes"], batch["audio"]
-        return codes.to(self._device, non_blocking=True), audio.to(self._device, non_blocking=True)
+        """What the decoder is given, and the sound."""
+        audio = batch["audio"].to(self._device, non_blocking=True)
+        if self._encoder is None:
+            return batch["codes"].to(self._device, non_blocking=True), audio
+        kind, encoder = self.model.input, self._encoder
+        return torch.cat([given_of(kind, encoder, clip) for clip in batch["video"].numpy()]), audio

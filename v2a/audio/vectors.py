@@ -57,14 +57,19 @@ class CodeVectors(nn.Module):
     """
 
     codebooks: torch.Tensor
+    middle: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, codebooks: torch.Tensor) -> None:
         super().__init__()
         # One scale for all of them: how far codes lie apart in each dimension is what stage 1 learned.
         first = codebooks[0] - codebooks[0].mean(0)
+        scale = first.square().mean().sqrt().clamp(min=1e-8)
         middle = torch.zeros_like(codebooks[:, :1])
         middle[0] = codebooks[0].mean(0)
-        self.register_buffer("codebooks", (codebooks - middle) / first.square().mean().sqrt().clamp(min=1e-8))
+        self.register_buffer("codebooks", (codebooks - middle) / scale)
+        self.register_buffer("middle", codebooks[0].mean(0), persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
 
     @property
     def group(self) -> int:
@@ -82,6 +87,11 @@ class CodeVectors(nn.Module):
         longest = parts[0].shape[1]
         full = [pad(part, (0, 0, 0, 0, 0, 0, 0, longest - part.shape[1])) for part in parts]
         return torch.stack(full, 2).flatten(1, 2)[:, : codes.shape[1]].movedim(-1, 1)
+
+    def unquantised(self, latents: torch.Tensor) -> torch.Tensor:
+        """What `together` would give if codes were exact, [B, D, t / G rounded up, h, w], of latents [B, D, t, h, w]."""
+        centred = latents[:, :, :: self.group] - self.middle[:, None, None, None]
+        return centred / self.scale
 
     def together(self, codes: torch.Tensor) -> torch.Tensor:
         """The sum of a group's vectors: [B, t, h, w] to [B, D, t / G rounded up, h, w]."""

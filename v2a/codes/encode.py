@@ -31,13 +31,34 @@ def encode_clip(model: VQVAE, video: npt.NDArray[np.uint8]) -> npt.NDArray[np.ui
     Raises:
         ValueError: see `VQVAE.encode`; or the model is in training mode, in which its codebook would learn.
     """
-    if model.training:
-        raise ValueError("expected the model in evaluation mode, but it is in training; call .eval()")
-    device = next(model.parameters()).device
+    device = _device_of(model)
     with _same_arithmetic(device):
         codes = model.codes(as_float(torch.from_numpy(video)[None].to(device)))
     found: npt.NDArray[np.uint16] = codes[0].cpu().numpy().astype(np.uint16)
     return found
+
+
+@torch.no_grad()
+def encode_latents(model: VQVAE, video: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """What the encoder says of a whole clip before it is quantised: float32 `[1, D, t, h, w]`, on the model's device.
+
+    Where codes of several steps describe their frames together, these steps have the same vector.
+
+    Args:
+        model, video: as of `encode_clip`.
+
+    Raises:
+        ValueError: see `encode_clip`.
+    """
+    device = _device_of(model)
+    with _same_arithmetic(device):
+        return model.encode(as_float(torch.from_numpy(video)[None].to(device)))
+
+
+def _device_of(model: VQVAE) -> torch.device:
+    if model.training:
+        raise ValueError("expected the model in evaluation mode, but it is in training; call .eval()")
+    return next(model.parameters()).device
 
 
 @contextmanager

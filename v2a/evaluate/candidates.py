@@ -54,13 +54,13 @@ def redrawn(truth: Heard, bands: Bands, seed: int) -> Array:
     return fit_length(_draw(np.concatenate([power, power[:, -1:]], 1), bands, seed), len(truth.wave))
 
 
-def model_sound(decoder: AudioDecoder, codes: torch.Tensor, samples: int, seed: int) -> Array:
-    """What a decoder draws for a clip's codes [t, h, w]: float32 [samples]."""
+def model_sound(decoder: AudioDecoder, given: torch.Tensor, samples: int, seed: int) -> Array:
+    """What a decoder draws for what it is given of a clip (`v2a.audio.given`), [1, …]: float32 [samples]."""
     import torch
 
     device = next(decoder.parameters()).device
     with torch.inference_mode():
-        wave = decoder.sound(codes[None].to(device), torch.Generator().manual_seed(seed))[0]
+        wave = decoder.sound(given.to(device), torch.Generator().manual_seed(seed))[0]
     return fit_length(wave.float().cpu().numpy(), samples)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from v2a.audio.given import given_of
+from v2a.audio.load import LoadedAudio
 from v2a.audio.pitch import Pitch
 from v2a.evaluate.candidates import mean_noise, model_sound, redrawn, seed_of, shifted, silence
 from v2a.evaluate.clips import fit_length, open_clips, sound_of
@@ -95,8 +97,14 @@ class Measurer:
         return {**waves, "silence": silence(samples)}
 
     def _drawn(self, name: str, task: ClipTask, samples: int, draw: int) -> Array:
-        codes = self._clips[task.clip]["codes"]
-        return model_sound(self._models[name].decoder, codes, samples, seed_of(self._config.seed, task.key, draw))
+        given = self._given(self._models[name], task.clip)
+        return model_sound(self._models[name].decoder, given, samples, seed_of(self._config.seed, task.key, draw))
+
+    def _given(self, model: LoadedAudio, clip: int) -> torch.Tensor:
+        if model.decoder.input == "codes":
+            return self._clips[clip]["codes"][None]
+        video = self._videos[int(self._catalog.shard[clip])].frames(int(self._catalog.row[clip]))
+        return given_of(model.decoder.input, model.encoder.model, video)
 
     def _over_seeds(self, name: str, task: ClipTask, first: Array) -> float:
         """Log-mel L1 of two draws of the model for one clip, dB: 0 for one that draws nothing."""

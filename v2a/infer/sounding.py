@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from v2a.audio.given import given_of
 from v2a.audio.load import LoadedAudio
 from v2a.audio.normalise import as_samples
-from v2a.codes.encode import encode_clip
 from v2a.infer.ahead import side_by_side
 from v2a.infer.joins import Joiner
 from v2a.infer.windows import Window
@@ -61,10 +61,9 @@ def window_sound(loaded: LoadedAudio, video: npt.NDArray[np.uint8], key: str) ->
         video: uint8 `[T, H, W, 3]`.
         key: names the draws.
     """
-    device = next(loaded.encoder.model.parameters()).device
-    codes = torch.from_numpy(encode_clip(loaded.encoder.model, video).astype(np.int64))[None].to(device)
+    given = given_of(loaded.decoder.input, loaded.encoder.model, video)
     with torch.no_grad():
-        sound = loaded.decoder.sound(codes, generator_of(key))[0].float().cpu()
+        sound = loaded.decoder.sound(given, generator_of(key))[0].float().cpu()
     if not bool(torch.isfinite(sound).all()):
         raise MediaError(
             "not-finite", "the model makes no sound of it, but numbers that are not finite; was it trained?"

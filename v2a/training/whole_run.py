@@ -15,7 +15,8 @@ from v2a.training.precision import Precision, reading_processes
 from v2a.training.stamp import Stamp
 from v2a.training.task import Task
 
-Splits = tuple[ClipDataset, ClipDataset, ClipDataset] | tuple[CodeDataset, CodeDataset, CodeDataset]
+Clips = ClipDataset | CodeDataset
+Splits = tuple[Clips, Clips, Clips]
 
 
 def train_and_test(  # noqa: PLR0913, PLR0917 - what `train` takes, and the run's stamp

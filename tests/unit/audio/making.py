@@ -24,6 +24,7 @@ from v2a.vqvae.load import load_vqvae
 CPU = torch.device("cpu")
 FRAMEWISE = Decoder(channels=16, blocks=1, bands=16)
 FC = Decoder(name="fc", hidden=16)
+WAVENET = Decoder(name="wavenet", channels=16, width=8, layers=4, piece_s=0.05)
 
 
 def make_audio_run(

@@ -177,6 +177,9 @@ def test_it_learns_level_and_pitch_of_what_it_hears():
         (["weights.stft=-1"], "expected weights.stft of at least 0"),
         (["weights.convergence=-1"], "expected weights.convergence of at least 0"),
         (["crop=-4"], "expected crop of at least 0"),
+        (["decoder=wavenet", "decoder.width=2"], "expected decoder.width from 4 to 64"),
+        (["decoder=wavenet", "decoder.layers=13"], "expected decoder.layers from 1 to 12"),
+        (["decoder=wavenet", "decoder.piece_s=0"], "expected decoder.piece_s from 0.001 to 60"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: list[str], sentence: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.house.documents import broken_commands, broken_python
-from tests.unit.audio.making import CPU, FC, FRAMEWISE, make_audio_run
+from tests.unit.audio.making import CPU, FC, FRAMEWISE, WAVENET, make_audio_run
 from tests.unit.codes.making import make_run
 from v2a.audio.config import Decoder
 from v2a.audio.encoder import keep_encoder
@@ -49,7 +50,7 @@ def _sound(loaded: LoadedAudio) -> torch.Tensor:
     return sound
 
 
-@pytest.mark.parametrize("settings", [FRAMEWISE, FC], ids=["framewise", "fc"])
+@pytest.mark.parametrize("settings", [FRAMEWISE, FC, WAVENET], ids=["framewise", "fc", "wavenet"])
 def test_run_and_export_are_the_same_model(settings: Decoder, tmp_path: Path):
     run = make_audio_run(tmp_path / "run", settings)
     shutil.rmtree(tmp_path / "run-stage1")  # not needed any more
@@ -79,6 +80,16 @@ def test_identity_covers_decoder_encoder_and_gain(tmp_path: Path):
     with torch.no_grad():
         moved.layers[0].bias[0] += 1e-6
     assert load_audio(make_audio_run(tmp_path / "e", FC, decoder=moved), CPU).identity not in found
+
+
+def test_identity_covers_how_a_wavenet_is_dilated(tmp_path: Path):
+    """Twice four layers and once eight have the same weights, and look back differently far."""
+    deep = make_audio_run(tmp_path / "a", WAVENET)
+    weights = load_audio(deep, CPU).decoder
+    other = make_audio_run(tmp_path / "b", replace(WAVENET, stacks=1, layers=8), decoder=weights)
+    first, second = load_audio(deep, CPU), load_audio(other, CPU)
+    assert all(torch.equal(a, b) for a, b in zip(first.decoder.parameters(), second.decoder.parameters(), strict=True))
+    assert first.identity != second.identity
 
 
 def test_the_card(run: Path, tmp_path: Path):

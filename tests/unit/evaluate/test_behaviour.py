@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,17 +16,22 @@ import pytest
 from tests.house.documents import script_faults
 from tests.unit.codes.making import make_run
 from tests.unit.evaluate.conftest import World
-from tests.unit.evaluate.making import GEOMETRY, clip, encode, make_corpus, videos_of, write_truth
+from tests.unit.evaluate.making import GEOMETRY, clip, encode, make_corpus, make_decoder_run, videos_of, write_truth
+from v2a.audio.__main__ import main as train_audio
 from v2a.evaluate.__main__ import main, parser, validate
 from v2a.evaluate.clips import open_clips, partners, pick
 from v2a.evaluate.config import Config
 from v2a.evaluate.retrieval import nearest_codes
 from v2a.shards.records import Clip
-from v2a.stages import load_config, shares_tasks
+from v2a.stages import check_inputs, load_config, shares_tasks
 
 
 def read(out: Path) -> dict:
     return json.loads((out / "metrics.json").read_text())
+
+
+def read_test(run: Path) -> dict:
+    return json.loads((run / "test.json").read_text())["metrics"]
 
 
 def baselines(world: World, out: Path, *more: str) -> list[str]:
@@ -181,6 +187,46 @@ def test_an_output_that_cannot_be_written(world: World, tmp_path: Path, capsys: 
     (tmp_path / "file").write_text("")
     assert main(baselines(world, tmp_path / "file" / "out")) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_wavenet_is_trained_and_measured_beside_another_decoder(world: World, tmp_path: Path):
+    settings = ("decoder=wavenet", "decoder.width=4", "decoder.stacks=1", "decoder.layers=2", "decoder.piece_s=0.1")
+    run = make_decoder_run(tmp_path / "wavenet", world.encoder, world.data, world.codes, *settings)
+    tested = read_test(run)
+    assert math.isfinite(tested["loss"])
+    assert math.isfinite(tested["log_mel"])
+    measured = world.settings(tmp_path / "out", f"models={run}", "clips=2", "reference=4", "sheet=1")
+    assert main(["--workers", "0", *measured]) == 0
+    found = read(tmp_path / "out")["candidates"]
+    for name in ("decoder", "wavenet"):
+        assert found[name]["scores"]["log_mel_db"]["clips"] == 2
+    assert found["wavenet"]["scores"]["log_mel_db"]["value"] != found["decoder"]["scores"]["log_mel_db"]["value"]
+
+
+@pytest.mark.parametrize("kind", ["latents", "pixels"])
+def test_a_decoder_of_latents_or_pixels_needs_no_codes_and_is_measured_beside_one_of_codes(
+    kind: str, world: World, tmp_path: Path
+):
+    nowhere = tmp_path / "no-codes"
+    run = make_decoder_run(tmp_path / kind, world.encoder, world.data, nowhere, f"decoder.input={kind}")
+    assert math.isfinite(read_test(run)["loss"])
+    check_inputs(
+        "audio",
+        load_config(
+            "audio", [f"decoder.input={kind}", f"codes={nowhere}", f"model={world.encoder}", f"data={world.data}"]
+        ),
+    )
+    measured = world.settings(tmp_path / "out", f"models={run}", "clips=2", "reference=4", "sheet=1")
+    assert main(["--workers", "0", *measured]) == 0
+    found = read(tmp_path / "out")["candidates"]
+    for name in ("decoder", kind):
+        assert found[name]["scores"]["log_mel_db"]["clips"] == 2
+
+
+def test_crops_of_latents_are_of_whole_groups(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    given = [f"model={world.encoder}", f"data={world.data}", "decoder.input=latents", "crop=3", "device=cpu"]
+    assert train_audio([*given, "--out", str(tmp_path / "run")]) == 1
+    assert "expected crops of a multiple of 4 frames, but got crop=3" in capsys.readouterr().err
 
 
 def test_names_of_models():

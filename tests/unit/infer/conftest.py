@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.audio.making import FC, make_audio_run
+from tests.unit.audio.making import FC, WAVENET, make_audio_run
 
 
 @pytest.fixture(name="model", scope="session")
@@ -19,3 +19,9 @@ def model_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flat_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same of the fully connected one."""
     return make_audio_run(tmp_path_factory.mktemp("model") / "fc", FC)
+
+
+@pytest.fixture(name="slow", scope="session")
+def slow_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the autoregressive one."""
+    return make_audio_run(tmp_path_factory.mktemp("model") / "wavenet", WAVENET)

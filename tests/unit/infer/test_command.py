@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from tests.media.broken import WAYS
 from tests.media.videos import write_video
+from tests.unit.audio.making import FRAMEWISE, make_audio_run
 from tests.unit.infer.running import lines, made, nothing_is_left, packets, picture_span, reasons, report, run, wav
 from tests.unit.media.films import FILMS, make
 from v2a.export.__main__ import main as export
@@ -99,6 +101,27 @@ def test_a_seed_makes_the_same_bytes_and_another_one_others(model: Path, flat: P
     assert sounds["one"][0] != sounds["other"][0]
     assert run(path, "--model", flat, "--out", tmp_path / "flat") == 0
     assert len(wav(tmp_path / "flat/a.wav")[0]) == round(3.2 * RATE)
+
+
+def test_the_autoregressive_decoder_makes_a_whole_video_and_the_same_again(slow: Path, tmp_path: Path):
+    path = film(tmp_path / "a.mp4", seconds=3.2)
+    for out, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert run(path, "--model", slow, "--out", tmp_path / out, "--seed", seed) == 0
+    assert len(wav(tmp_path / "one/a.wav")[0]) == round(3.2 * RATE)
+    one, again, other = ((tmp_path / out / "a.wav").read_bytes() for out in ("one", "again", "other"))
+    assert one == again
+    assert one != other
+
+
+@pytest.mark.parametrize("kind", ["latents", "pixels"])
+def test_a_decoder_of_latents_or_pixels_makes_a_whole_video(kind: str, tmp_path: Path):
+    model = make_audio_run(tmp_path / "run", replace(FRAMEWISE, input=kind))
+    assert export([str(model), "--out", str(tmp_path / "model")]) == 0
+    path = film(tmp_path / "a.mp4", seconds=3.2)
+    for given, out in ((model, "one"), (tmp_path / "model", "two")):
+        assert run(path, "--model", given, "--out", tmp_path / out) == 0
+    assert len(wav(tmp_path / "one/a.wav")[0]) == round(3.2 * RATE)
+    assert (tmp_path / "one/a.wav").read_bytes() == (tmp_path / "two/a.wav").read_bytes()
 
 
 def test_run_and_export_and_two_workers_make_the_same(model: Path, tmp_path: Path):
