@@ -1,0 +1,71 @@
+"""Steps run after what they need, once, several at a time; here they are short commands of Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from v2a.reproduce.run import StepFailed, is_done, log_of, run_steps, seconds_of
+from v2a.reproduce.steps import Step
+
+
+def writes(folder: Path, name: str, needs: tuple[str, ...] = (), text: str = "x") -> Step:
+    """Adds a line to a file of its name, if the files of what it needs are there."""
+    code = (
+        "import pathlib, sys; folder, name, text, *needs = sys.argv[1:]; folder = pathlib.Path(folder); "
+        "assert all((folder / need).exists() for need in needs); (folder / name).open('a').write(text); print('wrote', name)"
+    )
+    return Step(name, (sys.executable, "-c", code, str(folder), name, text, *needs), needs)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_steps_run_after_what_they_need_and_once(jobs: int, tmp_path: Path):
+    steps = [
+        writes(tmp_path, "a"), writes(tmp_path, "b"), writes(tmp_path, "c", ("a", "b")), writes(tmp_path, "d", ("c",)),
+    ]  # fmt: skip
+    out = tmp_path / "out"
+    assert run_steps(steps, out, jobs, never)
+    assert run_steps(steps, out, jobs, never)
+    assert [(tmp_path / name).read_text() for name in "abcd"] == ["x"] * 4
+    assert log_of(steps[3], out).read_text() == "wrote d\n"
+    assert seconds_of(steps[0], out) > 0
+
+
+def test_a_changed_command_runs_again(tmp_path: Path):
+    out = tmp_path / "out"
+    assert run_steps([writes(tmp_path, "a")], out, 1, never)
+    assert run_steps([writes(tmp_path, "a", text="y")], out, 1, never)
+    assert (tmp_path / "a").read_text() == "xy"
+
+
+def test_a_failure_is_shown_with_its_last_words_and_what_was_done_is_kept(tmp_path: Path):
+    broken = Step("bad", (sys.executable, "-c", "print('so far'); raise SystemExit('no such flute')"), ("a",))
+    steps, out = [writes(tmp_path, "a"), broken, writes(tmp_path, "after", ("bad",))], tmp_path / "out"
+    with pytest.raises(StepFailed, match=r"bad ended with status 1(.|\n)*so far(.|\n)*no such flute"):
+        run_steps(steps, out, 2, never)
+    assert is_done(steps[0], out)
+    assert not is_done(broken, out)
+    assert not (tmp_path / "after").exists()
+
+
+def test_when_asked_to_stop_nothing_more_begins(tmp_path: Path):
+    out = tmp_path / "out"
+    steps = [writes(tmp_path, "a"), writes(tmp_path, "b", ("a",))]
+    assert not run_steps(steps, out, 1, lambda: (tmp_path / "a").exists())
+    assert (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+    assert run_steps(steps, out, 1, never)
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{", '{"command": 3}'])
+def test_a_broken_record_is_no_record(record: str, tmp_path: Path):
+    out = tmp_path / "out"
+    (out / "done").mkdir(parents=True)
+    (out / "done" / "a.json").write_text(record)
+    assert not is_done(writes(tmp_path, "a"), out)
