@@ -57,7 +57,7 @@ def test_a_failure_is_shown_with_its_last_words_and_what_was_done_is_kept(tmp_pa
 def test_when_asked_to_stop_nothing_more_begins(tmp_path: Path):
     out = tmp_path / "out"
     steps = [writes(tmp_path, "a"), writes(tmp_path, "b", ("a",))]
-    assert not run_steps(steps, out, 1, lambda: (tmp_path / "a").exists())
+    assert not run_steps(steps, out, 1, (tmp_path / "a").exists)
     assert (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
     assert run_steps(steps, out, 1, never)
