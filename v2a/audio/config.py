@@ -115,7 +115,7 @@ class Config:
 
     PRESETS: ClassVar[dict[str, tuple[str, ...]]] = {
         "base": (),
-        "paper": ("decoder=fc", "crop=0", "train.batch=2", "train.lr=3e-4", "train.warmup=200"),
+        "paper": ("decoder=fc", "crop=0", "train.batch=2", "train.lr=5e-5", "train.warmup=200"),
         "wavenet": ("decoder=wavenet", "train.batch=4", "train.lr=2e-3", "train.warmup=50"),
         "tiny": (
             "decoder.channels=32", "decoder.hidden=64", "decoder.blocks=1", "decoder.bands=32", "decoder.width=16",
