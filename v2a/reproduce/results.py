@@ -87,7 +87,7 @@ def _decoders(made: Made, page: Path) -> str:
     lines = [
         "## Decoders of sound",
         "The paper sets its fully connected decoder (`fc`, MSE) against the earlier work's WaveNets, which it calls slow and "
-        f"narrow. Fly-bys, {metrics['clips']} test clips:",
+        f"narrow. Fly-bys, test clips: {metrics['clips']}",
         _table([*rows, *_nulls(metrics)]),
         "\n".join(
             [
@@ -112,7 +112,7 @@ def _inputs(made: Made, page: Path) -> str:
     lines = [
         "## The effect of the codebook",
         "The paper decodes sound from a VQ-VAE's codes. The same decoder, trained alike, from stage 1's codes, from its encoder's "
-        f"latents before they are quantised, and from frames scaled down. Fly-bys, {metrics['clips']} test clips:",
+        f"latents before they are quantised, and from frames scaled down. Fly-bys, test clips: {metrics['clips']}",
         _table([*rows, *_nulls(metrics)]),
     ]
     return "\n\n".join(lines)
@@ -129,7 +129,7 @@ def _domains(made: Made, page: Path) -> str:
     ]
     for domain in DOMAINS:
         metrics = made.read(f"evaluate-{names[domain]}/metrics.json")
-        lines.append(f"{_title(domain)}, {metrics['clips']} test clips:")
+        lines.append(f"{_title(domain)}, test clips: {metrics['clips']}")
         lines.append(_table([_row(metrics, f"framewise-{domain}", f"trained on {domain}"), *_nulls(metrics)]))
     apart = _by_corpus(made)
     lines.append(
