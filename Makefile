@@ -66,6 +66,12 @@ cluster-fault: ## break it: DO='cut t4-2' | 'heal t4-2' | 'kill t4-3' | 'restart
 	@[ -n "$(DO)" ] || { echo "say what to break: make cluster-fault DO='cut t4-2' (cut, heal, kill or restart; a node, NODE/slurmd or slurmctld …)" >&2; exit 2; }
 	@$(TESTBED) fault $(DO)
 
+.PHONY: wheel
+wheel: setup ## the wheel of all three packages, in dist/ (DIST=)
+	@rm -rf build/lib build/bdist.*  # setuptools would pack what an earlier build left there
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$(or $(DIST),dist)" .
+	@rm -rf build/lib build/bdist.*
+
 .PHONY: bench
 bench: setup ## the measurements of benchmarks/
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
