@@ -166,6 +166,29 @@ def _console_input(code: str) -> str:
     return "\n".join(kept) + "\n"
 
 
+def typed(code: str, language: str = "bash") -> Iterator[tuple[int, str]]:
+    """Number of the line, from 0, and text of each command: lines that end in a backslash or inside a quote go on; comments
+    are left out."""
+    script, begun = _console_input(code) if language == "console" else code, ""
+    for number, line in enumerate(script.splitlines()):
+        begun = _uncommented(f"{begun}\n{line}" if begun else line)
+        if begun.endswith("\\"):
+            begun = begun[:-1].rstrip()
+        elif not _in_quotes(begun):
+            if begun.strip():
+                yield number, re.sub(r"\n\s+", " ", begun.strip())
+            begun = ""
+
+
+def _in_quotes(text: str) -> bool:
+    return text.count('"') % 2 == 1 or text.count("'") % 2 == 1
+
+
+def _uncommented(text: str) -> str:
+    hashes = (found.start() for found in re.finditer(r"(?:^|(?<=\s))#", text))
+    return next((text[:at].rstrip() for at in hashes if not _in_quotes(text[:at])), text)
+
+
 def script_faults(script: str, root: Path = CHECKOUT) -> list[str]:
     """What is wrong with the commands of a shell script; nothing is run."""
     checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
