@@ -1,6 +1,6 @@
 """Writes the table of licences in docs/licences.md from the metadata of what is installed: python docs/licences.py
 
-Walks the requirements of pyproject.toml and theirs. A test (tests/house/test_licences.py) fails when the table is not what this makes.
+Walks the requirements of pyproject.toml and theirs. tests/house/test_licences.py fails when the table is not what this makes.
 """
 
 from __future__ import annotations

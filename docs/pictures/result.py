@@ -1,7 +1,7 @@
 """Draws the picture of the README from an evaluation: python docs/pictures/result.py runs/evaluate
 
-The first four clips of the evaluation's sheet, which are taken evenly from the held-out videos; nobody picks the good ones. Of each,
-pictures of the video, the spectrogram of its true sound, and that of the sound made from the silent pictures alone.
+The first four clips of the evaluation's sheet, which are taken evenly from the held-out videos; nobody picks the good ones. Of
+each, pictures of the video, the spectrogram of its true sound, and that of the sound made from the silent pictures alone.
 """
 
 from __future__ import annotations

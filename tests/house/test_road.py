@@ -1,4 +1,4 @@
-"""The table of the documentation's commands (tests/release/road.py) is whole and not stale; the commands are run by tests/release."""
+"""The table of the documentation's commands (tests/release/road.py) is whole and not stale; tests/release runs them."""
 
 import re
 

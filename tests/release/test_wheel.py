@@ -109,15 +109,6 @@ def test_inference_sounds_as_it_does_in_the_checkout(installed: Installed, tmp_p
     assert "v2a-hpc" in (tmp_path / "report.html").read_text()
 
 
-def test_without_the_cluster_s_packages_a_sentence_says_what_to_install(installed: Installed, tmp_path: Path):
-    """A Slurm that answers, and no submitit."""
-    said = installed.run(
-        tmp_path, "-c", "from hpc.launch import _need_submitit; from hpc.job import JobError\n"
-        "try:\n    _need_submitit()\nexcept JobError as error:\n    print(error)",
-    )  # fmt: skip
-    assert "pip install 'v2a-hpc[hpc]'" in said
-
-
 def test_one_process_trains_without_slurm_mpi_and_horovod(installed: Installed, tmp_path: Path):
     installed.run(
         tmp_path, "-m", "hpc.submit", "--cluster", "local", "--follow", "--name", "small", "stage=selftest", "steps=5"
