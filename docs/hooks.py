@@ -48,9 +48,9 @@ def on_files(files: Any, config: Any) -> Any:
     for page, source in _PAGES.items():
         files.append(file.generated(config, page, content=_moved((_CHECKOUT / source).read_text(), _CHECKOUT)))
     for page, modules in api_pages().items():
-        title = page.removeprefix("api/").removesuffix(".md")
-        body = "\n\n".join(f"::: {module}" for module in modules)
-        files.append(file.generated(config, page, content=f"# `{title}`\n\n{body}\n"))
+        title = f"::: {modules[0]}\n    options: {{heading_level: 1}}"
+        body = "\n\n".join([title, *(f"::: {module}" for module in modules[1:])])
+        files.append(file.generated(config, page, content=f"{body}\n"))
     for page in list(files.documentation_pages()):
         _moved(page.content_string, (_CHECKOUT / "docs" / page.src_uri).parent)
     for path in sorted(_used):

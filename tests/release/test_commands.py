@@ -26,6 +26,7 @@ def test_the_commands_of_the_documentation_in_the_order_of_reading(tmp_path: Pat
         run.add(text)
         print(f"{command.path}:{command.line} $ {text}", flush=True)
         if fault := _status(road, text):
+            print(fault, flush=True)
             faults.append(f"{command.path}:{command.line} `{command.text}`, run as `{text}`: {fault}")
     assert len(run) > 60
     assert faults == [], "\n\n".join(faults)
