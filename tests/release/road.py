@@ -35,7 +35,7 @@ SMALLER = (
     (r"(v2a\.synthetic \w+ out=\S+) n=\d+", rf"\1 n=2 {_SIZES}"),
     (r"=/data/", "=abs/"),
     (r"(v2a\.prepare(?: --dry-run)?|stage=prepare)", r"\1 preset=tiny split.test=0.2 split.validation=0.2"),
-    (r"clips-w0-00003\.h5:4", "clips-w0-00000.h5:4"),
+    (r"clips-node7-793-d08b66-00003\.h5:4", "$(basename data/planes/clips-*-00000.h5):4"),
     (r"train\.steps=\d+", "train.steps=4"),
     (
         r"--follow stage=vqvae preset=tiny",
