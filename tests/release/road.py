@@ -36,6 +36,8 @@ SMALLER = (
     (r"=/data/", "=abs/"),
     (r"(v2a\.prepare(?: --dry-run)?|stage=prepare)", r"\1 preset=tiny split.test=0.2 split.validation=0.2"),
     (r"clips-node7-793-d08b66-00003\.h5:4", "$(basename data/planes/clips-*-00000.h5):4"),
+    (r"cp hpc/profiles/", "cp $PYTHONPATH/hpc/profiles/"),  # of the checkout
+    (r"overlap_s=2", "overlap_s=0.5"),
     (r"train\.steps=\d+", "train.steps=4"),
     (
         r"--follow stage=vqvae preset=tiny",
