@@ -59,13 +59,14 @@ SMALLER = (
     ),
     (r"pipeline (?!.*preset=tiny)", "pipeline preset=tiny "),
     (r"pipeline ", "pipeline vqvae.train.steps=4 audio.train.steps=4 "),
+    (r"hpc\.status --watch", "hpc.status"),
     (r"vqvae-12345678", "$(cd runs && ls -d vqvae-???????? | head -1)"),
     (r"vqvae-9abcdef0", "$(cd runs && ls -d vqvae-???????? | tail -1)"),
     (r"--trials \d+", ""),
     (r"sweeps\.optuna_run$", f"sweeps.optuna_run stage=vqvae {_TINY}"),
     (r"(sweeps\.optuna_run(?!.*--objective)(?!.*--search))", r"\1 --study STUDY --sampler random"),
     (r"sweeps\.optuna_run", "sweeps.optuna_run --cluster local --trials 1 --parallel 1"),
-    (r"--parallel \d+ --nodes \d+ --time \S+", ""),
+    (r"--parallel \d+ --(nodes|partition) \w+ --time \S+", ""),
     (r"--samplers \S+ --seeds \d+", "--samplers random --seeds 1 --trials 1 --cluster local"),
 )
 
