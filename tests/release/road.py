@@ -43,7 +43,7 @@ SMALLER = (
         r"--follow stage=vqvae preset=tiny",
         "--follow stage=vqvae preset=tiny train.batch=1 train.steps=4",
     ),  # two runs to compare
-    (r"(v2a\.vqvae|stage=vqvae(?! preset=tiny train.batch=1)(?: preset=tiny)?)", rf"\1 {_TINY}"),
+    (r"(v2a\.vqvae|stage=vqvae(?! preset=tiny train\.batch=1))(?: preset=tiny)?", rf"\1 {_TINY}"),
     (r"preset=paper (?=model=)", "decoder=fc crop=0 "),
     (r"(v2a\.audio(?: --dry-run)?|stage=audio)", rf"\1 {_TINY}"),
     (r"(hpc\.submit .*)--profile rosie --partition dgx --nodes 2 (--dry-run)", r"\1\2"),  # profiles need their Slurm
