@@ -12,6 +12,13 @@ ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 endif
+# The oldest versions have wheels for 3.10 to 3.12 only.
+ifndef OLDEST_PYTHON
+OLDEST_PYTHON := $(shell for p in python3.10 python3.11 python3.12 $(PYTHON); do \
+  $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+endif
+OLDEST_TESTS := $(addprefix tests/unit/,audio codes evaluate export infer loading media metrics models quantize shards sweeps/test_space.py \
+  sweeps/test_samplers.py test_config.py test_job.py test_submit.py test_plan.py)
 TESTBED = $(PYTHON) -m slurm.testbed $(if $(CLUSTER_DIR),--dir "$(CLUSTER_DIR)")
 PYTEST = $(BIN)/python -m pytest
 
@@ -25,11 +32,16 @@ setup: ## virtual environment, Python packages, Horovod, system packages; skippe
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { echo "setup: '$(PYTHON)' is not a Python 3.10 to 3.13; name one that is: make setup PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) .ci/bootstrap.py $(CHOSEN) $(if $(filter setup,$(MAKECMDGOALS)),--verbose)
 
-.PHONY: test test-fast test-slow lint types unit distributed cluster
+.PHONY: test test-fast test-slow test-oldest lint types unit distributed cluster
 test: lint types unit distributed cluster ## everything: lint, types, unit, two real ranks, the real test cluster
 test-fast: lint types unit ## the inner loop, under a minute
-test-slow: setup ## the checks that take long; run before a release
+test-slow: setup ## the checks that take long, those with the oldest versions too; run before a release
 	$(PYTEST) -m slow tests
+	@$(MAKE) test-oldest
+test-oldest: ## fast tests with the oldest versions that pyproject.toml allows, in build/oldest (constraints/oldest.txt)
+	@[ -n "$(OLDEST_PYTHON)" ] || { echo "test-oldest: needs a Python 3.10 to 3.12, since the oldest numpy has no wheel for 3.13: make test-oldest OLDEST_PYTHON=python3.11" >&2; exit 1; }
+	@$(OLDEST_PYTHON) .ci/bootstrap.py --this-python --venv build/oldest --constraints constraints/oldest.txt --extras sweeps,test --no-horovod
+	build/oldest/bin/python -m pytest -q -m "not slow" $(OLDEST_TESTS)
 lint: setup ## ruff and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +77,16 @@ cluster-status: ## its nodes and jobs
 cluster-fault: ## break it: DO='cut t4-2' | 'heal t4-2' | 'kill t4-3' | 'restart t4-3' | 'kill slurmctld' | …
 	@[ -n "$(DO)" ] || { echo "say what to break: make cluster-fault DO='cut t4-2' (cut, heal, kill or restart; a node, NODE/slurmd or slurmctld …)" >&2; exit 2; }
 	@$(TESTBED) fault $(DO)
+
+.PHONY: wheel
+wheel: setup ## the wheel of all three packages, in dist/ (DIST=)
+	@rm -rf build/lib build/bdist.*  # setuptools would pack what an earlier build left there
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$(or $(DIST),dist)" .
+	@rm -rf build/lib build/bdist.*
+
+.PHONY: docs
+docs: setup ## the site of the documentation with its API, in build/site; a warning is an error
+	@$(BIN)/python -m properdocs build --quiet --config-file mkdocs.yml && echo "build/site/index.html"
 
 .PHONY: bench
 bench: setup ## the measurements of benchmarks/

@@ -54,6 +54,7 @@ class Options:
     constraints: Path
     extras: str
     verbose: bool
+    horovod: bool = True
 
 
 def say(text: str) -> None:
@@ -267,8 +268,9 @@ def setup(options: Options) -> bool:
     steps: list[tuple[str, str, Callable[[Path], object]]] = [
         ("venv", interpreter, lambda log: make_venv(options, log)),
         ("packages", packages, lambda log: install_packages(options, log)),
-        ("horovod", horovod, lambda _: install_horovod(options)),
     ]
+    if options.horovod:
+        steps.append(("horovod", horovod, lambda _: install_horovod(options)))
     did = False
     if not _done(options, "system", system):
         # Before the environment, which it may need packages for, but remembered inside it.
@@ -328,6 +330,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--venv", type=Path, default=CHECKOUT / ".venv", help="the virtual environment (default: .venv)")
     top.add_argument("--constraints", help="versions to install (default: the last choice, else constraints/cpu.txt)")
     top.add_argument("--extras", help="extras of pyproject.toml, with commas (default: the last choice, else dev)")
+    top.add_argument(
+        "--no-horovod", action="store_true", help="leave Horovod out: what is tested there runs in one process"
+    )
     top.add_argument("--this-python", action="store_true", help="use the Python that runs this, not the last choice")
     top.add_argument("--verbose", action="store_true", help="say so when there is nothing to do")
     return top
@@ -346,7 +351,7 @@ def _choose(values: argparse.Namespace) -> Options:
         os.execv(python, [python, *sys.argv])  # its own choice is itself, so this happens once
     constraints = Path(values.constraints or before.get("constraints", "constraints/cpu.txt"))
     extras = values.extras if values.extras is not None else before.get("extras", "dev")
-    return Options(venv, CHECKOUT / constraints, extras, values.verbose)
+    return Options(venv, CHECKOUT / constraints, extras, values.verbose, not values.no_horovod)
 
 
 def _remember_choice(options: Options) -> None:

@@ -103,6 +103,8 @@ def submit(plan: Plan) -> Launched:
             print(f"{spec.run_dir.name} has finished, and its videos have changed since: it goes on", file=sys.stderr)
         if (spec.run_dir / RUN).exists() and read_json(spec.run_dir / RUN) is None:
             print(f"{spec.run_dir / RUN} could not be read, and is written anew", file=sys.stderr)
+        if plan.where == "slurm":
+            _need_submitit()
         code = take_snapshot(spec.run_dir.parent) if plan.request.snapshot and plan.where == "slurm" else code_root()
         write_json(spec.run_dir / RUN, _describe(plan, code))
         (spec.run_dir / RESULT).unlink(missing_ok=True)
@@ -185,6 +187,13 @@ def _need_horovod(spec: JobSpec) -> None:
     if spec.world_size > 1 and not shares_tasks(spec.stage) and importlib.util.find_spec("horovod") is None:
         raise JobError(
             f"{spec.world_size} ranks need Horovod, which is not installed; build it with: python -m hpc.build_horovod"
+        )
+
+
+def _need_submitit() -> None:
+    if importlib.util.find_spec("submitit") is None:
+        raise JobError(
+            "jobs of Slurm need submitit, which is not installed; install what a cluster needs: pip install 'v2a-hpc[hpc]'"
         )
 
 

@@ -19,11 +19,11 @@ from tests.house.source import CHECKOUT
 SHELLS = ("bash", "sh", "shell", "console")
 # Programs that a reader has, or is told to install. Ours are checked down to their arguments instead.
 _PROGRAMS = """
-    . [ alias apptainer apt-get awk bash cat cd chmod command cp curl df du echo env eval exec exit export false ffmpeg ffprobe find
-    free git grep head hostname ip jq kill ldd less ln ls lscpu lspci lsof mkdir module mv nano nproc nvcc nvidia-smi optuna ping
-    printf ps pwd rm rsync sacct sacctmgr salloc scancel scontrol scp sed set sh shellcheck sinfo singularity sleep sort source
-    sprio squeue sreport srun ssh sshare sstat strace sudo tail tar tee tensorboard test time top touch tr trap true tmux
-    ulimit umask uname unset unzip uptime vi vim wait watch wc wget which xargs zip
+    . [ alias apptainer apt-get awk basename bash cat cd chmod command cp curl df du echo env eval exec exit export false ffmpeg
+    ffprobe find free git grep head hostname ip jq kill ldd less ln ls lscpu lspci lsof mkdir module mv nano nproc nvcc
+    nvidia-smi optuna ping printf ps pwd rm rsync sacct sacctmgr salloc scancel scontrol scp sed set sh shellcheck sinfo
+    singularity sleep sort source sprio squeue sreport srun ssh sshare sstat strace sudo tail tar tee tensorboard test time top
+    touch tr trap true tmux ulimit umask uname unset unzip uptime vi vim wait watch wc wget which xargs zip
 """
 PROGRAMS = frozenset(_PROGRAMS.split())
 MODULES = frozenset({
@@ -164,6 +164,29 @@ def _console_input(code: str) -> str:
             kept.append(typed.removeprefix("> ") if more else typed)
             more = typed.endswith("\\")
     return "\n".join(kept) + "\n"
+
+
+def typed(code: str, language: str = "bash") -> Iterator[tuple[int, str]]:
+    """Number of the line, from 0, and text of each command: lines that end in a backslash or inside a quote go on; comments
+    are left out."""
+    script, begun = _console_input(code) if language == "console" else code, ""
+    for number, line in enumerate(script.splitlines()):
+        begun = _uncommented(f"{begun}\n{line}" if begun else line)
+        if begun.endswith("\\"):
+            begun = begun[:-1].rstrip()
+        elif not _in_quotes(begun):
+            if begun.strip():
+                yield number, re.sub(r"\n\s+", " ", begun.strip())
+            begun = ""
+
+
+def _in_quotes(text: str) -> bool:
+    return text.count('"') % 2 == 1 or text.count("'") % 2 == 1
+
+
+def _uncommented(text: str) -> str:
+    hashes = (found.start() for found in re.finditer(r"(?:^|(?<=\s))#", text))
+    return next((text[:at].rstrip() for at in hashes if not _in_quotes(text[:at])), text)
 
 
 def script_faults(script: str, root: Path = CHECKOUT) -> list[str]:

@@ -320,6 +320,12 @@ def test_what_is_missing_is_said_again_until_it_is_there(
     assert capsys.readouterr().err == ""
 
 
+def test_an_environment_without_horovod(steps: list[str], checkout: Path):
+    assert _again(steps, _options(checkout, horovod=False)) == ["venv", "packages"]
+    assert _again(steps, _options(checkout, horovod=False)) == []
+    assert bootstrap._choose(bootstrap.parser().parse_args(["--no-horovod"])).horovod is False
+
+
 def test_no_compiler_leaves_horovod_out_and_says_so(
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,5 +1,6 @@
 """`python -m hpc.submit` without a cluster, and with programs that play one."""
 
+import importlib.util
 import json
 import os
 import re
@@ -46,6 +47,17 @@ def test_a_local_dry_run_prints_the_command_and_runs_nothing(tmp_path: Path, cap
     assert command[-2:] == ["stage=selftest", "steps=5"]
     assert Path(run_dir).parent == runs.resolve()
     assert not runs.exists()
+
+
+def test_jobs_of_slurm_without_submitit(
+    fake_slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The base installation has none; nothing is left behind that looks like a run."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "submitit" else find(name))
+    assert _run("--name", "mine", "stage=selftest", runs=tmp_path / "runs") == 1
+    assert "pip install 'v2a-hpc[hpc]'" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "mine" / "run.json").exists()
 
 
 def test_auto_without_slurm_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

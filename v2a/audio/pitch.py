@@ -20,7 +20,8 @@ class Pitch(torch.nn.Module):
         hop: samples from frame to frame.
         every: only each so many frames are looked at, and stand for those around them. The window is a quarter of a second long, so
             looks 50 ms apart miss little, at a fifth of the cost.
-        lowest, highest: Hz; candidates lie 1/24 octave apart, P of them.
+        lowest: Hz.
+        highest: Hz; candidates lie 1/24 octave apart, P of them.
     """
 
     candidates: torch.Tensor
@@ -61,7 +62,8 @@ class Pitch(torch.nn.Module):
 
         Args:
             wave: [B, S].
-            index, sure: of its pitch, as `forward` gives them.
+            index: of its pitch, as `forward` gives it.
+            sure: the same.
             bands: which.
         """
         power = self._power(wave)  # [B, F, N]

@@ -14,7 +14,7 @@ def describe_plan(config: Config, inputs: Sequence[str]) -> Iterator[str]:
     """Sentences; nothing is written, and no video is opened.
 
     Raises:
-        As `v2a.infer.job.survey`.
+        ConfigError, ModelError, OSError: as `v2a.infer.job.survey`.
     """
     found, recipe, plan, claims = survey(config, inputs)
     yield f"{len(found.items)} videos: {plan.done} done before, {plan.failed} failed before, {len(plan.tasks)} to be made"

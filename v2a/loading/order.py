@@ -49,7 +49,8 @@ class ShuffledBatches:
         clips: number of clips, the dataset's length.
         seed: of the shuffle.
         batch: clips of a step on each rank.
-        rank, world: which of how many processes.
+        rank: which process this is.
+        world: of how many.
         identity: of the dataset, so that a state is not loaded with another one.
 
     Attributes:

@@ -17,7 +17,8 @@ def correlation(a: Array, b: Array, weights: Array | None = None) -> float:
     0 where one of them does not vary, and where there is no weight: a sound that does nothing must not be left out of a mean.
 
     Args:
-        a, b: [N].
+        a: [N].
+        b: [N].
         weights: [N], at least 0; None for all alike.
     """
     if a.shape != b.shape or a.ndim != 1:

@@ -43,7 +43,8 @@ def onset_f1(ours: Array, truth: Array, window_s: float = WINDOW_S) -> float:
     (average precision does). Trap: many onsets everywhere find all of a dense truth; precision is in it for that.
 
     Args:
-        ours, truth: times, s.
+        ours: times, s.
+        truth: times, s.
         window_s: includes its end.
     """
     total = len(ours) + len(truth)

@@ -33,7 +33,8 @@ def sync_offset(ours: Array, truth: Array, frame_rate: float, limit_s: float = L
     baselines. The whole correlation divided by both norms once would favour 0, so each shift is normalised by what overlaps.
 
     Args:
-        ours, truth: [N].
+        ours: [N].
+        truth: [N].
         frame_rate: frames a second.
         limit_s: shifts up to this; no more than half the length.
     """
@@ -86,7 +87,8 @@ def motion_energy(video: npt.NDArray[Any], fps: float, frame_rate: float, frames
     Args:
         video: uint8 [T, H, W, 3], real frames.
         fps: of it.
-        frame_rate, frames: of the grid; frame n is the moment (n + 1/2) / frame_rate, the middle of its hop.
+        frame_rate: of the grid, 1/s.
+        frames: of the grid; frame n is the moment (n + 1/2) / frame_rate, the middle of its hop.
     """
     if len(video) < 2:
         return np.zeros(frames)

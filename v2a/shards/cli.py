@@ -31,7 +31,7 @@ examples:
   python -m v2a.shards verify data/planes             every byte of it, against its checksums
   python -m v2a.shards verify data/codes              a folder of codes likewise; info knows it, too
   python -m v2a.shards show data/planes 17 --out clip.png
-  python -m v2a.shards show data/planes clips-w0-00003.h5:4 --out clip.png
+  python -m v2a.shards show data/planes clips-node7-793-d08b66-00003.h5:4 --out clip.png
   python -m v2a.shards show data/planes --random 12 --seed 1 --out sheet.png
   python -m v2a.shards index data/planes              build dataset.json again from the shards
 
