@@ -62,7 +62,8 @@ class Glance:
         state, job = self.state, self.state.job
         if state.state == "pending" and job is not None:
             start = f", starts about {job.start}" if job.start not in ("N/A", "") else ""
-            return f"{job.reason}{start}"
+            after = f"; after: {state.error}" if state.error else ""
+            return " ".join(f"{job.reason}{start}{after}".split())
         text = state.reason or (f"went on after: {state.error}" if state.error and state.is_active else "")
         return " ".join(text.split())
 

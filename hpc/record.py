@@ -97,6 +97,12 @@ def append(run_dir: Path, event: str, **fields: object) -> None:
         os.close(file)
 
 
+def note(run_dir: Path, event: str, **fields: object) -> None:
+    """The same, where the record is not worth a run: what a full disk does not take is lost. Fields that are None are left out."""
+    with suppress(OSError):
+        append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
+
+
 def attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The lines of `attempts.jsonl`, oldest first; none when there is no such file."""
     return _lines(run_dir / ATTEMPTS, whole=True)
@@ -106,6 +112,11 @@ def since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the last submission, its own line first; all of them when there is none."""
     begins = [number for number, event in enumerate(events) if event["event"] == "submitted"]
     return events[begins[-1] :] if begins else events
+
+
+def was_taken_along(event: Mapping[str, Any]) -> bool:
+    """Whether a rank failed only because another one had, which says why."""
+    return "HorovodInternalError" in str(event.get("error", ""))
 
 
 def last_metrics(run_dir: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How an attempt ends, as its record says it, and when its time is up."""
 
+import errno
 import json
 import os
 import threading
@@ -12,6 +13,7 @@ from hpc import budget
 from hpc.budget import Budget
 from hpc.outcome import PreflightFailed, Stopped, noting
 from hpc.record import append, attempts, last_metrics, read_json, since_submitted, write_json
+from hpc.room import has_room, is_full
 from hpc.world import World
 from tests.unit.fake_slurm import FakeSlurm
 from v2a.training.alone import RunBusy
@@ -54,6 +56,43 @@ def test_a_node_that_is_not_fit_is_named(tmp_path: Path):
     with pytest.raises(PreflightFailed), noting(tmp_path, _world(rank=1)):
         raise PreflightFailed("no room")
     assert attempts(tmp_path)[0]["unfit"] == "t4-1"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "no space: step-5.pt could not be written"),
+        OSError(errno.EDQUOT, "quota"),
+        PreflightFailed("t4-1 is not fit to train: 0.8 MB are free", full=True),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_settings_or_of_a_node(error: Exception, tmp_path: Path):
+    with pytest.raises(type(error)), noting(tmp_path, _world()):
+        raise error
+    failed = attempts(tmp_path)[-1]
+    assert (failed["event"], failed["full"]) == ("failed", True)
+    assert not failed.get("final")
+    assert "unfit" not in failed
+
+
+def test_an_error_that_came_from_a_full_disk_is_one(tmp_path: Path):
+    def write() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "full")
+        except OSError as error:
+            raise ValueError("the shard could not be written") from error
+
+    with pytest.raises(ValueError, match="shard"), noting(tmp_path, _world(rank=1)):
+        write()
+    assert (attempts(tmp_path)[0]["full"], attempts(tmp_path)[0]["final"]) == (True, False)
+    assert not is_full(ValueError("full"))
+    assert not is_full(OSError(errno.EACCES, "no"))
+
+
+def test_room_is_looked_for_by_a_real_write(tmp_path: Path):
+    assert has_room(tmp_path)
+    assert has_room(tmp_path / "missing"), "that is not for want of room"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_being_stopped_is_no_failure(tmp_path: Path):
