@@ -237,7 +237,9 @@ class Work:
 
 SELFTEST = Work(lambda _bed: ("stage=selftest",), 1)
 LONG = Work(lambda _bed: ("stage=selftest", "seed=1"), 4)
-TRAINING = Work(lambda bed: ("stage=vqvae", "preset=tiny", f"data={bed.clips}"))
+TRAINING = Work(
+    lambda bed: ("stage=vqvae", "preset=tiny", f"data={bed.clips}", "train.steps=80", "train.checkpoint_every=20")
+)
 
 
 @dataclass(frozen=True)
