@@ -16,27 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from v2a.whole import write_json
+
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
 CONFIG = "config.json"  # of the worker: also of a run that no submission wrote down
 _TAIL_BYTES = 16_384
-
-
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a file that is there whole or not at all.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("w") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

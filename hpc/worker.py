@@ -18,10 +18,11 @@ from hpc.gpu_share import GpuShare
 from hpc.job import CONTROLLERS
 from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight, share
 from hpc.outcome import PreflightFailed, Stopped, noting
-from hpc.record import RESULT, described, write_json
+from hpc.record import RESULT, described
 from hpc.world import World, read_world
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage, shares_tasks
+from v2a.whole import write_json
 
 __all__ = ["STOPPED", "Means", "PreflightFailed", "Stopped", "main", "parser", "run", "split_stage"]
 _OURS = Path(__file__).resolve().parents[1]

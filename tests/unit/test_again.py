@@ -8,8 +8,9 @@ import pytest
 
 from hpc import again
 from hpc.again import decide, judge, note_silent_end
-from hpc.record import append, attempts, write_json
+from hpc.record import append, attempts
 from tests.unit.fake_slurm import FakeSlurm
+from v2a.whole import write_json
 
 _SUBMITTED = {"event": "submitted"}
 _STARTED = {"event": "started"}

@@ -13,8 +13,9 @@ from hpc import local
 from hpc.job import JobSpec
 from hpc.local import Supervisor, read_spec
 from hpc.ranks import ranks_below
-from hpc.record import append, attempts, write_json
+from hpc.record import append, attempts
 from tests.house.source import CHECKOUT
+from v2a.whole import write_json
 
 
 @pytest.fixture(name="spec")

@@ -12,11 +12,12 @@ import pytest
 from hpc import budget
 from hpc.budget import Budget
 from hpc.outcome import PreflightFailed, Stopped, noting
-from hpc.record import append, attempts, last_metrics, read_json, since_submitted, write_json
+from hpc.record import append, attempts, last_metrics, read_json, since_submitted
 from hpc.room import has_room, is_full
 from hpc.world import World
 from tests.unit.fake_slurm import FakeSlurm
 from v2a.training.alone import RunBusy
+from v2a.whole import write_json
 
 
 def _world(rank: int = 0, source: str = "srun", job_id: str | None = "4711") -> World:
@@ -158,8 +159,8 @@ def test_the_newest_of_each_number_counts(tmp_path: Path):
 
 def test_a_file_is_written_whole_or_not(tmp_path: Path):
     write_json(tmp_path / "x.json", {"a": 1})
-    with pytest.raises(OSError, match="No such file"):
-        write_json(tmp_path / "missing" / "x.json", {"a": 2})
+    with pytest.raises(OSError, match="could not be written"):
+        write_json(tmp_path / "x.json" / "y.json", {"a": 2})
     assert read_json(tmp_path / "x.json") == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
     (tmp_path / "x.json").write_text("[1]")
