@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,10 +16,15 @@ _LONGEST_S = 3600.0
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that a disk or a quota is full."""
+    """Whether an error, or one that it came from, says that a disk or a quota is full.
+
+    By its number, or in words: HDF5's errors, and those of tasks that failed in another process, have no number.
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(os.strerror(number) in str(error) for number in _FULL):
             return True
         seen.add(id(error))
         error = error.__cause__ or error.__context__

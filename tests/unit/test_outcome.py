@@ -86,6 +86,7 @@ def test_an_error_that_came_from_a_full_disk_is_one(tmp_path: Path):
     with pytest.raises(ValueError, match="shard"), noting(tmp_path, _world(rank=1)):
         write()
     assert (attempts(tmp_path)[0]["full"], attempts(tmp_path)[0]["final"]) == (True, False)
+    assert is_full(RuntimeError(f"a task failed: [Errno 28] {os.strerror(errno.ENOSPC)}"))
     assert not is_full(ValueError("full"))
     assert not is_full(OSError(errno.EACCES, "no"))
 

@@ -11,6 +11,7 @@ import pytest
 
 from hpc.job import JobError
 from hpc.launch import launch
+from hpc.snapshot import take_snapshot
 from hpc.states import states
 from tests.house.source import CHECKOUT
 from tests.unit.fake_slurm import FakeSlurm
@@ -92,6 +93,32 @@ def test_the_job_runs_the_code_of_its_submission(snapshot: bool, tmp_path: Path,
     program = [sys.executable, str(start), "-u", "-m", "hpc.job"]
     show = f"import runpy, sys; sys.argv = {program[1:]!r}; runpy.run_path({str(start)!r}); import hpc; print(hpc.__file__)"
     assert subprocess.run([sys.executable, "-c", show], cwd=CHECKOUT, check=True).returncode == 0
+
+
+def test_a_snapshot_has_what_git_has_and_nobodys_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = tmp_path / "checkout"
+    for package in ("hpc", "v2a", "sweeps"):
+        (root / package / ".idea").mkdir(parents=True)
+        for name in ("code.py", "py.typed", ".env", "token.txt", "id_rsa", ".idea/password.py"):
+            (root / package / name).write_text("x")
+    (root / "hpc" / ".#code.py").symlink_to("nobody@nowhere:1")  # an editor's lock
+    monkeypatch.setattr("hpc.snapshot.code_root", lambda: root)
+    place = take_snapshot(tmp_path / "runs")
+    found = sorted(str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir())
+    assert found == sorted(
+        f"{package}/{name}" for package in ("hpc", "v2a", "sweeps") for name in ("code.py", "py.typed")
+    )
+    monkeypatch.undo()
+    mine = {str(path.relative_to(CHECKOUT)) for path in _tracked()}
+    place = take_snapshot(tmp_path / "all runs")
+    assert mine <= {str(path.relative_to(place)) for path in place.rglob("*")}
+
+
+def _tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["/usr/bin/git", "ls-files", "hpc", "v2a", "sweeps"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    return [CHECKOUT / line for line in listed.stdout.splitlines() if (CHECKOUT / line).exists()]
 
 
 def test_a_snapshot_is_taken_once_for_all_runs_of_the_same_code(tmp_path: Path, slurm: FakeSlurm):
