@@ -363,6 +363,8 @@ def cluster(folder: Path, runs: Path) -> Iterator[Bed]:
     )  # before the nodes begin
     try:
         bed.testbed("up")
+        (bed.small / "seen").touch()
+        bed.slurm("srun", "-N4", "ls", str(bed.small / "seen"))  # a node's /tmp is its own: no checkout there
         yield bed
     finally:
         bed.testbed("down")
