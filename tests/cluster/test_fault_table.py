@@ -1,4 +1,4 @@
-"""Rows of `benchmarks/faults.py`, for real: runs without room, with a damaged checkpoint, and others, end as the undisturbed one."""
+"""Rows of `benchmarks/faults.py`, for real: runs without room, with a damaged checkpoint, and more, end as the undisturbed one."""
 
 from __future__ import annotations
 
