@@ -400,7 +400,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.only or FAULTS:
             work = FAULTS[name].work
             if work not in calm:
-                make_clips(bed)
+                if work is TRAINING:
+                    make_clips(bed)
                 calm[work] = submit(bed, f"calm-{len(calm)}", work, options.steps)
                 wait_for("the undisturbed run", (calm[work] / "result.json").exists)
             fault = FAULTS[name]

@@ -91,9 +91,12 @@ def test_a_link_that_fails_stops_the_rest(cluster: Testbed, place: Path) -> None
     done = cluster.run(*_door(place, "--follow"), check=False, timeout=600)
     assert done.returncode == 1
     runs = _runs(place)
-    assert f"pipeline: prepare ({runs['prepare'].name}) failed: " in done.stderr
-    assert "stopped with it: vqvae, codes, audio, evaluate. The same command goes on" in done.stderr
-    for stage in STAGES[1:]:
+    assert json.loads((runs["prepare"] / "result.json").read_text())["clips"] == 0
+    assert f"pipeline: vqvae ({runs['vqvae'].name}) failed: " in done.stderr
+    assert "has no clip to train on" in done.stderr
+    assert "stopped with it: codes, audio, evaluate. The same command goes on" in done.stderr
+    assert [event["event"] for event in attempts(runs["vqvae"])][-1] == "gave up", "it would fail again"
+    for stage in STAGES[2:]:
         job = str(attempts(runs[stage])[0]["job_id"])
         wait_until(f"the job of {stage} is cancelled", lambda job=job: cluster.job_state(job) == "CANCELLED")
         assert not (runs[stage] / "result.json").exists()
