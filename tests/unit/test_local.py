@@ -102,6 +102,7 @@ def test_a_full_disk_is_waited_for(tmp_path: Path):
     assert status == 0
     assert said[0] == ["submitted", False]
     assert set(map(tuple, said[1:])) <= {("failed", True), ("again", False)}, "what the disk did not take is lost"
+    assert "run" in there
     assert "fill" not in there, "it began again before there was room"
 
 
