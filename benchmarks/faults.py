@@ -2,7 +2,7 @@
 how long it took to go on. Brings up a cluster of its own (root), and takes it down.
 
 python benchmarks/faults.py
-python benchmarks/faults.py --only kill-rank requeue --steps 400
+python benchmarks/faults.py --only kill-rank requeue full-disk
 """
 
 from __future__ import annotations
@@ -10,25 +10,49 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-_PATIENCE_S = 600
+_PATIENCE_S = 900
+_SMALL_BYTES = 1300 << 20  # a run wants a gigabyte of free space before it begins
+_LEFT_BYTES = 1_000_000  # room for records, and for half a checkpoint of stage 1
+_CLIPS = ("n=12", "seed=1", "seconds=4", "width=128", "height=72")
 
 
 @dataclass(frozen=True)
 class Bed:
-    """A test cluster, and the folder of the runs on it."""
+    """A test cluster, and the folder of the runs on it; below it a small file system of its own, which can be filled."""
 
     folder: Path
     runs: Path
+
+    @property
+    def small(self) -> Path:
+        """The small file system, seen by all nodes."""
+        return self.runs / "small"
+
+    @property
+    def clips(self) -> Path:
+        """Made-up clips for stage 1."""
+        return self.runs / "clips"
+
+    def fill(self) -> None:
+        """Leave hardly any room on the small file system."""
+        with (self.small / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.small).free - _LEFT_BYTES)
+
+    def make_room(self) -> None:
+        """As a person would who was told."""
+        (self.small / "ballast").unlink(missing_ok=True)
 
     def fault(self, *words: str) -> None:
         """Break it, or mend it."""
@@ -42,8 +66,13 @@ class Bed:
         """A command of Slurm's, or of ours, on it."""
         return self._command(list(words))
 
-    def _command(self, words: list[str]) -> str:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
+    def submit(self, *words: str, **environment: str) -> None:
+        """`python -m hpc.submit`."""
+        self._command([sys.executable, "-m", "hpc.submit", *words], **environment)
+
+    def _command(self, words: list[str], **environment: str) -> str:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
+        environ = {**kept, **environment}
         environ["SLURM_CONF"] = str(self.folder / "etc" / "slurm.conf")
         done = subprocess.run(words, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -67,6 +96,11 @@ def job_of(run_dir: Path) -> str:
     return str(next(event["job_id"] for event in events(run_dir) if event["event"] == "submitted"))
 
 
+def checkpoints(run_dir: Path) -> list[Path]:
+    """Whole ones, oldest first."""
+    return sorted(path.with_suffix(".pt") for path in (run_dir / "checkpoints").glob("step-*.json"))
+
+
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
     """RuntimeError when it does not come."""
     deadline = time.monotonic() + _PATIENCE_S
@@ -76,8 +110,13 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def kill_rank(_bed: Bed, run_dir: Path) -> None:
-    """kill -9 of rank 1."""
+def signal_rank(run_dir: Path, number: signal.Signals) -> None:
+    """To the process that Slurm started as rank 1.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    found = False
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
@@ -85,7 +124,15 @@ def kill_rank(_bed: Bed, run_dir: Path) -> None:
             except OSError:
                 continue
             if str(run_dir / "submitit").encode() in words and b"SLURM_PROCID=1" in environ and b"srun" not in words:
-                os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(int(entry.name), number)
+                found = True
+    if not found:
+        raise RuntimeError("there is no rank 1: the run was quicker than its fault; try more --steps")
+
+
+def kill_rank(_bed: Bed, run_dir: Path) -> None:
+    """kill -9 of rank 1."""
+    signal_rank(run_dir, signal.SIGKILL)
 
 
 def cut_and_heal(bed: Bed, _run_dir: Path) -> None:
@@ -105,7 +152,7 @@ def restart_slurmctld(bed: Bed, run_dir: Path) -> None:
     bed.slurm("scontrol", "update", f"JobId={job_of(run_dir)}", "Comment=" + comment(bed, run_dir))
     time.sleep(6)  # what it learnt in its last seconds dies with it
     bed.fault("kill", "slurmctld")
-    kill_rank(bed, run_dir)
+    signal_rank(run_dir, signal.SIGKILL)
     time.sleep(10)
     bed.fault("restart", "slurmctld")
 
@@ -118,17 +165,46 @@ def comment(bed: Bed, run_dir: Path) -> str:
 def without_slurmdbd(bed: Bed, run_dir: Path) -> None:
     """Accounting stops, a rank dies, and accounting comes back after the run."""
     bed.fault("kill", "slurmdbd")
-    kill_rank(bed, run_dir)
+    signal_rank(run_dir, signal.SIGKILL)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One way to break a run: what is done, how it is submitted, and what mends the cluster afterwards."""
+def hang_rank(_bed: Bed, run_dir: Path) -> None:
+    """Rank 1 is there and does nothing."""
+    signal_rank(run_dir, signal.SIGSTOP)
 
-    what: str
-    do: Callable[[Bed, Path], None]
-    options: tuple[str, ...] = ()
-    mend: Callable[[Bed], None] = lambda bed: None
+
+def corrupt(_bed: Bed, run_dir: Path) -> None:
+    """A rank dies, and a byte in the middle of the newest checkpoint is another one when the run reads it."""
+    signal_rank(run_dir, signal.SIGKILL)
+    newest = checkpoints(run_dir)[-1]
+    with newest.open("r+b") as file:
+        file.seek(newest.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+
+def fill_disk(bed: Bed, run_dir: Path) -> Broken:
+    """The next checkpoint finds no room, and the next attempt neither; then there is room again."""
+    begun = time.time()
+    bed.fill()
+    job = job_of(run_dir)
+    wait_for("a second attempt without room", lambda: "Restarts=2" in bed.slurm("scontrol", "show", "job", job))
+    bed.make_room()
+    return Broken(begun, time.time(), f"; room after {time.time() - begun:.0f} s")
+
+
+def time_limits(_bed: Bed, run_dir: Path) -> Broken:
+    """Nothing is done: the limit comes again and again."""
+
+    def ends() -> list[dict[str, Any]]:
+        return [event for event in events(run_dir) if event["event"] == "stopped" and event.get("step")]
+
+    wait_for("two time limits", lambda: len(ends()) >= 2)
+    wait_for("its end", (run_dir / "result.json").exists)
+    last = json.loads((run_dir / "result.json").read_text())["step"]
+    where = ", ".join(f"{100 * end['step'] / last:.0f} %" for end in ends())
+    return Broken(ends()[0]["time"], ends()[0]["time"], f" at {where}")
 
 
 def requeue(bed: Bed, run_dir: Path) -> None:
@@ -146,9 +222,52 @@ def mending(*words: str) -> Callable[[Bed], None]:
     return lambda bed: bed.fault(*words)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a run does.
+
+    Attributes:
+        settings: of the stage, on this cluster.
+        share: of `--steps`; 0 when it has its own number.
+    """
+
+    settings: Callable[[Bed], tuple[str, ...]]
+    share: float = 0.0
+
+
+SELFTEST = Work(lambda _bed: ("stage=selftest",), 1)
+LONG = Work(lambda _bed: ("stage=selftest", "seed=1"), 4)
+TRAINING = Work(
+    lambda bed: ("stage=vqvae", "preset=tiny", f"data={bed.clips}", "train.steps=80", "train.checkpoint_every=20")
+)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What became of a fault: when it began, from when on a start is one that goes on, and more words for the table."""
+
+    begun: float
+    since: float
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to break a run: what is done after how many checkpoints, how it is submitted, what mends the cluster afterwards."""
+
+    what: str
+    do: Callable[[Bed, Path], Broken | None]
+    options: tuple[str, ...] = ()
+    mend: Callable[[Bed], None] = lambda bed: None
+    work: Work = SELFTEST
+    after: int = 1
+    stall_s: int | None = None
+
+
 FAULTS = {
     "kill-rank": Fault("kill -9 of one rank", kill_rank),
-    "requeue": Fault("scontrol requeue", requeue),
+    "hang-rank": Fault("a rank hangs (Horovod's stall limit: 60 s)", hang_rank, stall_s=60, work=LONG),
+    "requeue": Fault("`scontrol requeue`", requeue),
     "kill-slurmd": Fault(
         "kill -9 of slurmd on one node", doing("kill", "t4-2/slurmd"), mend=mending("restart", "t4-2/slurmd")
     ),
@@ -156,43 +275,100 @@ FAULTS = {
     "cut-60": Fault("a node's network is cut for 60 s", cut_and_heal),
     "cut": Fault("a node's network is cut for good", doing("cut", "t4-2"), mend=mending("heal", "t4-2")),
     "preempt": Fault("preempted by a job of a higher partition", preempt, ("--partition", "low")),
-    "slurmctld": Fault("slurmctld killed, a rank killed, slurmctld restarted 10 s later", restart_slurmctld),
+    "time-limit": Fault("time limits", time_limits, work=LONG, after=0),
+    "full-disk": Fault("full disk from a checkpoint on", fill_disk, mend=Bed.make_room, work=TRAINING),
+    "corrupt": Fault("the newest checkpoint corrupted, a rank killed", corrupt, work=TRAINING, after=2),
+    "slurmctld": Fault(
+        "slurmctld killed, a rank killed, slurmctld restarted 10 s later (Horovod's stall limit: 60 s)",
+        restart_slurmctld,
+        work=LONG,
+        stall_s=60,
+    ),
     "slurmdbd": Fault("slurmdbd stopped, a rank killed", without_slurmdbd, mend=mending("restart", "slurmdbd")),
 }
 
 
-def submit(bed: Bed, name: str, steps: int, options: tuple[str, ...]) -> Path:
+def submit(bed: Bed, name: str, work: Work, steps: int, fault: Fault | None = None) -> Path:
     """A run of two nodes."""
-    words = ["--runs", str(bed.runs), "--name", name, "--nodes", "2", *options, "stage=selftest", f"steps={steps}"]
-    bed.slurm(sys.executable, "-m", "hpc.submit", *words)
-    return bed.runs / name
+    settings = work.settings(bed) + ((f"steps={round(steps * work.share)}",) if work.share else ())
+    runs = bed.small if work is TRAINING else bed.runs
+    environment = {"HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(fault.stall_s)} if fault and fault.stall_s else {}
+    options = fault.options if fault else ()
+    bed.submit("--runs", str(runs), "--name", name, "--nodes", "2", *options, *settings, **environment)
+    return runs / name
 
 
-def same_weights(first: Path, second: Path) -> bool:
-    """Bit for bit."""
+def same_run(first: Path, second: Path) -> bool:
+    """Weights, buffers and optimizer at the end bit for bit, and the same steps in the record, each once."""
     import torch
 
-    left, right = (torch.load(path / "weights.pt", weights_only=True) for path in (first, second))
-    return list(left) == list(right) and all(torch.equal(left[name], right[name]) for name in left)
+    left, right = (torch.load(checkpoints(path)[-1], weights_only=True) for path in (first, second))
+    same = all(_equal(left[name], right[name]) for name in ("step", "model", "optimizer"))
+    return same and steps_recorded(first) == steps_recorded(second)
+
+
+def steps_recorded(run_dir: Path) -> list[int]:
+    """In the order of `metrics.jsonl`."""
+    lines = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    return [line["step"] for line in lines if "loss" in line]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    import torch
+
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_equal(one[name], other[name]) for name in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else bool(one == other)
 
 
 def measure(bed: Bed, name: str, fault: Fault, steps: int, calm: Path) -> str:
     """A row of the table."""
-    run_dir = submit(bed, name, steps, fault.options)
-    wait_for("a checkpoint", lambda: bool(list((run_dir / "checkpoints").glob("step-*.json"))))
-    begun, before = time.time(), len(started(run_dir))
-    fault.do(bed, run_dir)
+    run_dir = submit(bed, name, fault.work, steps, fault)
+    wait_for("a checkpoint", lambda: len(checkpoints(run_dir)) >= fault.after)
+    begun, what = time.time(), fault.what
     try:
+        broken = fault.do(bed, run_dir) or Broken(begun, begun)
+        what += broken.more
         wait_for("its end", lambda: (run_dir / "result.json").exists() or events(run_dir)[-1]["event"] == "gave up")
         if not (run_dir / "result.json").exists():
-            return f"| {fault.what} | never | no: {events(run_dir)[-1]['error']} |"
+            return f"| {what} | never | no: {events(run_dir)[-1]['error']} |"
     except RuntimeError as error:
-        return f"| {fault.what} | never | no: {error}; {events(run_dir)[-1]} |"
+        return f"| {what} | never | no: {error}; {events(run_dir)[-1]} |"
     finally:
         fault.mend(bed)
-    later = started(run_dir)[before:]
-    took = f"{later[0] - begun:.0f} s" if later else "it never stopped"
-    return f"| {fault.what} | {took} | {'yes' if same_weights(run_dir, calm) else 'NO'} |"
+    later = [start for start in started(run_dir) if start > broken.since]
+    took = f"{later[0] - broken.begun:.0f} s" if later else "it never stopped"
+    return f"| {what} | {took} | {'yes' if same_run(run_dir, calm) else 'NO'} |"
+
+
+def make_clips(bed: Bed) -> None:
+    """For stage 1."""
+    videos = bed.runs / "videos"
+    bed.slurm(sys.executable, "-m", "v2a.synthetic", "flyby", f"out={videos}", *_CLIPS)
+    bed.slurm(
+        sys.executable, "-m", "v2a.prepare", "--workers", "0", f"videos={videos}", f"out={bed.clips}", "preset=tiny"
+    )
+
+
+@contextmanager
+def cluster(folder: Path, runs: Path) -> Iterator[Bed]:
+    """Up, with its small file system, and down again."""
+    bed = Bed(folder, runs)
+    bed.small.mkdir(parents=True)
+    size = f"size={_SMALL_BYTES}"
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", size, "v2a-faults", str(bed.small)], check=True
+    )  # before the nodes begin
+    try:
+        bed.testbed("up")
+        (bed.small / "seen").touch()
+        bed.slurm("srun", "-N4", "ls", str(bed.small / "seen"))  # a node's /tmp is its own: no checkout there
+        yield bed
+    finally:
+        bed.testbed("down")
+        subprocess.run(["umount", str(bed.small)], check=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -203,8 +379,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--only", nargs="+", choices=tuple(FAULTS), help="some of the faults")
     top.add_argument(
-        "--steps", type=int, default=1000, help="of each run; a checkpoint at half of them (default: 1000)"
-    )
+        "--steps", type=int, default=1000,
+        help="of a run of the self-test, four times as many where time has to pass; a checkpoint at half of them (default: 1000)",
+    )  # fmt: skip
+    top.add_argument(
+        "--minutes", type=int, default=1,
+        help="time limit in the row of that name, which needs --steps for three of them, its starts among them (default: 1)",
+    )  # fmt: skip
     top.add_argument("--dir", type=Path, default=CHECKOUT / ".cluster-test-faults", help="folder of the cluster")
     return top
 
@@ -212,19 +393,24 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Break runs, and print a table; 0 when all ended as the undisturbed one."""
     options = parser().parse_args(arguments)
-    bed = Bed(options.dir.resolve(), (CHECKOUT / "build" / f"faults-{os.getpid()}").resolve())
-    bed.testbed("up")
-    try:
-        calm = submit(bed, "calm", options.steps, ())
-        wait_for("the undisturbed run", (calm / "result.json").exists)
-        rows = []
-        print("| fault | goes on after | same weights as undisturbed |\n|---|---|---|", flush=True)
+    rows: list[str] = []
+    calm: dict[Work, Path] = {}
+    with cluster(options.dir.resolve(), (CHECKOUT / "build" / f"faults-{os.getpid()}").resolve()) as bed:
+        print("| fault | goes on after | same weights and record as undisturbed |\n|---|---|---|", flush=True)
         for name in options.only or FAULTS:
-            rows.append(measure(bed, name, FAULTS[name], options.steps, calm))
+            work = FAULTS[name].work
+            if work not in calm:
+                if work is TRAINING:
+                    make_clips(bed)
+                calm[work] = submit(bed, f"calm-{len(calm)}", work, options.steps)
+                wait_for("the undisturbed run", (calm[work] / "result.json").exists)
+            fault = FAULTS[name]
+            if name == "time-limit":
+                limit = str(options.minutes)
+                fault = replace(fault, what=f"time limits of {limit} min", options=("--time", limit))
+            rows.append(measure(bed, name, fault, options.steps, calm[work]))
             print(rows[-1], flush=True)
             wait_for("idle nodes", lambda: set(bed.slurm("sinfo", "-h", "-p", "t4", "-o", "%t").split()) == {"idle"})
-    finally:
-        bed.testbed("down")
     return 0 if all(row.endswith("| yes |") for row in rows) else 1
 
 

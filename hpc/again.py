@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
-from hpc.slurm_query import SlurmError, exclude_nodes, job_state, partitions, requeue
+from hpc.record import RESULT, RUN, attempts, last_metrics, note, read_json, since_submitted, was_taken_along
+from hpc.room import has_room, say, wait_s
+from hpc.slurm_query import SlurmError, delay, exclude_nodes, job_state, partitions, requeue
 
 T = TypeVar("T")
 RESTARTS = 20
@@ -35,14 +36,16 @@ class Verdict:
     goes_on: bool
     why: str
     node: str = ""  # that was not fit
+    wait_s: float = 0.0  # before it does: somebody has to make room
 
 
-def decide(events: Sequence[dict[str, Any]], restarts: int) -> Verdict:
+def decide(events: Sequence[dict[str, Any]], restarts: int, went_on: int = 0) -> Verdict:
     """Judge a run by what its record says since it was submitted.
 
     Args:
         events: lines of `attempts.jsonl` since "submitted"; the last attempt has an outcome.
         restarts: how often it may go on by itself.
+        went_on: how often it did by Slurm's count, which a full disk does not hide.
     """
     ends = _ends(events)
     if not ends:
@@ -56,10 +59,13 @@ def decide(events: Sequence[dict[str, Any]], restarts: int) -> Verdict:
         return Verdict(False, "it has finished")
     if last.get("final"):
         return Verdict(False, error)
-    if len(ends) > restarts:
+    if len(ends) > restarts or (last.get("full") and went_on >= restarts):
         return Verdict(
             False, f"{error or 'it was stopped'}; it went on by itself {restarts} times, and --restarts allows no more"
         )
+    if last.get("full"):
+        return Verdict(True, error, wait_s=wait_s(ends))
+    ends = [end for end in ends if not end.get("full")]  # somebody made room: nothing was tried in vain
     if len(ends) > 1 and last["event"] == "failed" and _same(ends[-2], last):
         return Verdict(False, f"{error}; the same error came twice at step {step}, so it does not go on by itself")
     if len(ends) >= _SAME_STEP and len({end.get("step") for end in ends[-_SAME_STEP:]}) == 1:
@@ -71,18 +77,28 @@ def decide(events: Sequence[dict[str, Any]], restarts: int) -> Verdict:
 
 
 def note_silent_end(run_dir: Path, status: int) -> list[dict[str, Any]]:
-    """The record since the submission, with an outcome for a last attempt that had no time to write one."""
+    """The record since the submission, with an outcome for a last attempt that had no time, or no room, to write one.
+
+    What cannot be written down because the disk is full is in what is returned all the same.
+    """
     events = since_submitted(attempts(run_dir))
     begun = max(
         (number for number, event in enumerate(events) if event["event"] in ("submitted", "started", "again")),
         default=-1,
     )
-    if not any(event["event"] in _ENDS for event in events[begun + 1 :]):
+    ends = [event for event in events[begun + 1 :] if event["event"] in _ENDS]
+    fields: dict[str, Any] = {}
+    if all(was_taken_along(end) for end in ends) and not has_room(run_dir):
+        fields = {"error": f"the disk that holds {run_dir} is full", "full": True}
+    elif not ends:
         how = {137: ", killed: out of memory?", 143: ", ended by TERM"}.get(status, "")
-        error = f"its ranks ended without a word (exit status {status}{how})"
-        append(run_dir, "failed", error=error, step=last_metrics(run_dir).get("step", 0))
-        events = since_submitted(attempts(run_dir))
-    return events
+        fields = {"error": f"its ranks ended without a word (exit status {status}{how})"}
+    if not fields:
+        return events
+    fields["step"] = last_metrics(run_dir).get("step", 0)
+    note(run_dir, "failed", **fields)
+    written = since_submitted(attempts(run_dir))
+    return written if len(written) > len(events) else [*events, {"event": "failed", **fields}]
 
 
 def _ends(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,8 +107,9 @@ def _ends(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     open_attempt: list[dict[str, Any]] = []
     for event in [*events, {"event": "started"}]:
         if event["event"] in ("started", "again") and open_attempt:
-            own = [end for end in open_attempt if "HorovodInternalError" not in str(end.get("error", ""))]
-            found.append((own or open_attempt)[0])
+            own = [end for end in open_attempt if not was_taken_along(end)]
+            full = [end for end in own if end.get("full")]  # what else went wrong is seen when there is room
+            found.append((full or own or open_attempt)[0])
             open_attempt = []
         if event["event"] in _ENDS:
             open_attempt.append(event)
@@ -116,25 +133,27 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     try:
         state = _patiently(lambda: job_state(job_id))
     except SlurmError as error:
-        print(f"again: {error}", file=sys.stderr, flush=True)
+        say(f"again: {error}", wrong=True)
         return status or 1
     if state != "RUNNING":  # cancelled, out of time, or requeued by somebody: it is Slurm's already
-        print(f"again: Slurm says {state} of job {job_id}; nothing to do here", flush=True)
+        say(f"again: Slurm says {state} of job {job_id}; nothing to do here")
         return status or 1
-    verdict = decide(note_silent_end(run_dir, status), restarts_of(run_dir))
+    verdict = decide(note_silent_end(run_dir, status), restarts_of(run_dir), _slurms_count())
     if not verdict.goes_on:
-        append(run_dir, "gave up", error=verdict.why)
-        print(f"again: the run stops here: {verdict.why}", file=sys.stderr, flush=True)
+        note(run_dir, "gave up", error=verdict.why)
+        say(f"again: the run stops here: {verdict.why}", wrong=True)
         return status or 1
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what Slurm ends this script with, once the job is requeued
-    append(run_dir, "again", why=verdict.why, job_id=job_id)
-    print(f"again: queued again: {verdict.why}", flush=True)
+    note(run_dir, "again", why=verdict.why, job_id=job_id)
+    say(f"again: queued again{f', to start in {verdict.wait_s:g} s' if verdict.wait_s else ''}: {verdict.why}")
     try:
         _patiently(lambda: requeue(job_id))
+        if verdict.wait_s:
+            delay(job_id, verdict.wait_s)
         if verdict.node:
             _keep_away(run_dir, job_id)
     except SlurmError as error:
-        print(f"again: {error}", file=sys.stderr, flush=True)
+        say(f"again: {error}", wrong=True)
     time.sleep(_LAST_WORDS_S)
     return status or 1
 
@@ -146,10 +165,16 @@ def _keep_away(run_dir: Path, job_id: str) -> None:
     known = partitions()
     there = known.get(spec.get("partition") or "") or next(iter(known.values()), None)  # the default comes first
     if there is None or int(spec.get("nodes", 1)) + len(unfit) > there.nodes:
-        print(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition", flush=True)
+        say(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition")
         return
     before = [str(spec["exclude"])] if spec.get("exclude") else []
     exclude_nodes(job_id, ",".join([*before, *unfit]))
+
+
+def _slurms_count() -> int:
+    """How often Slurm has queued this job again."""
+    text = os.environ.get("SLURM_RESTART_COUNT", "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _patiently(ask: Callable[[], T]) -> T:

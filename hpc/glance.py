@@ -11,8 +11,8 @@ from typing import Any
 from hpc.record import RUN, last_metrics, read_json
 from hpc.states import RunState
 
-_COLUMNS = ("run", "state", "step", "loss", "clips/s", "wait", "left", "where", "restarts", "")
-_RIGHT = ("step", "loss", "clips/s", "wait", "left", "restarts")
+_COLUMNS = ("run", "state", "step", "loss", "clips/s", "wait", "gpu", "left", "where", "restarts", "")
+_RIGHT = ("step", "loss", "clips/s", "wait", "gpu", "left", "restarts")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Glance:
         loss: the newest.
         clips_per_s: over all ranks.
         data_wait: share of the time that the ranks waited for data, 0 to 1.
+        gpu_share: share of the time that the GPUs of rank 0's node worked, 0 to 1; None where there are none.
         left_s: seconds until its last step, by the speed of the newest record; None when it does not run.
     """
 
@@ -34,6 +35,7 @@ class Glance:
     loss: float | None = None
     clips_per_s: float | None = None
     data_wait: float | None = None
+    gpu_share: float | None = None
     left_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -45,7 +47,8 @@ class Glance:
             "nodes": job.nodes if job else None, "node_list": job.node_list if job else None,
             "start": job.start if job else None, "limit_left": job.time_left if job else None, "step": self.step,
             "steps": self.steps, "loss": self.loss, "clips_per_s": self.clips_per_s, "data_wait": self.data_wait,
-            "left_s": self.left_s, "restarts": state.restarts, "error": state.error, "result": state.result,
+            "gpu_share": self.gpu_share, "left_s": self.left_s, "restarts": state.restarts, "error": state.error,
+            "result": state.result,
         }  # fmt: skip
 
     def row(self) -> tuple[str, ...]:
@@ -55,14 +58,16 @@ class Glance:
         where = (job.node_list or job.partition) if job else "local" if state.job_id is None and state.is_active else ""
         return (
             state.run_dir.name, state.state, step, _number(self.loss, ".4g"), _number(self.clips_per_s, ".1f"),
-            _number(self.data_wait, ".0%"), _clock(self.left_s), where, str(state.restarts or ""), self._note(),
+            _number(self.data_wait, ".0%"), _number(self.gpu_share, ".0%"), _clock(self.left_s), where,
+            str(state.restarts or ""), self._note(),
         )  # fmt: skip
 
     def _note(self) -> str:
         state, job = self.state, self.state.job
         if state.state == "pending" and job is not None:
             start = f", starts about {job.start}" if job.start not in ("N/A", "") else ""
-            return f"{job.reason}{start}"
+            after = f"; after: {state.error}" if state.error else ""
+            return " ".join(f"{job.reason}{start}{after}".split())
         text = state.reason or (f"went on after: {state.error}" if state.error and state.is_active else "")
         return " ".join(text.split())
 
@@ -82,6 +87,7 @@ def glance(state: RunState) -> Glance:
         _float(metrics.get("loss")),
         _float(metrics.get("clips_per_s")),
         _float(metrics.get("data_wait")),
+        _float(metrics.get("gpu_share")),
         left,
     )
 

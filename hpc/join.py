@@ -42,7 +42,8 @@ def preflight(world: World, folder: Path, shared_timeout_s: float) -> None:
     if world.rank == 0 or failed:
         print(summarise(findings), flush=True)
     if failed:
-        raise PreflightFailed(f"{world.host} is not fit to train: {'; '.join(f.sentence for f in failed)}")
+        sentences = "; ".join(finding.sentence for finding in failed)
+        raise PreflightFailed(f"{world.host} is not fit to train: {sentences}", any(f.no_room for f in failed))
 
 
 Joined = tuple[Comm, Tasks, Callable[[], None]]  # the last one leaves

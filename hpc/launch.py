@@ -32,12 +32,13 @@ from hpc import local
 from hpc.attempt import Attempt
 from hpc.job import JobError, JobSpec, submitit_parameters
 from hpc.plan import Plan, has_new_videos, make_plan
-from hpc.record import RESULT, RUN, append, attempts, read_json, write_json
+from hpc.record import RESULT, RUN, append, attempts, read_json
 from hpc.request import Request
 from hpc.slurm_query import SlurmError, my_jobs
 from hpc.snapshot import code_root, git_commit, take_snapshot
 from hpc.states import RunState, state_of
 from v2a.stages import shares_tasks
+from v2a.whole import write_json
 
 _FORMAT = 1
 _LIBRARIES = ("torch", "horovod", "numpy", "submitit")

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,14 @@ from types import FrameType
 from hpc.again import decide, note_silent_end, restarts_of
 from hpc.job import JobError, JobSpec, local_command
 from hpc.ranks import WORKER, ranks_below
-from hpc.record import RESULT, RUN, append, attempts, last_metrics, read_json, since_submitted
+from hpc.record import RESULT, RUN, append, attempts, last_metrics, note, read_json, since_submitted
+from hpc.room import say
 from hpc.states import process_begun
 from v2a.stages import shares_tasks
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
+_LOOK_S = 0.2
 
 
 def start(spec: JobSpec, held: int = -1) -> subprocess.Popen[bytes]:
@@ -125,19 +128,27 @@ class Supervisor:
                 return status
             verdict = decide(note_silent_end(self._spec.run_dir, status), restarts_of(self._spec.run_dir))
             if not verdict.goes_on:
-                append(self._spec.run_dir, "gave up", error=verdict.why)
-                print(f"the run stops here: {verdict.why}", flush=True)
+                note(self._spec.run_dir, "gave up", error=verdict.why)
+                say(f"the run stops here: {verdict.why}")
                 return status
-            append(self._spec.run_dir, "again", why=verdict.why)
-            print(f"starting again: {verdict.why}", flush=True)
+            note(self._spec.run_dir, "again", why=verdict.why)
+            say(f"starting again{f' in {verdict.wait_s:g} s' if verdict.wait_s else ''}: {verdict.why}")
+            self._wait(verdict.wait_s)
+        self._note_stop()
         return 1
+
+    def _wait(self, seconds: float) -> None:
+        """Until room may have been made, or the run is asked to stop."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            time.sleep(_LOOK_S)
 
     def _note_stop(self) -> None:
         """Ranks that were asked to stop before they could hear it say nothing themselves."""
         events = since_submitted(attempts(self._spec.run_dir))
         if events and events[-1]["event"] in ("submitted", "started", "again"):
             step = last_metrics(self._spec.run_dir).get("step", 0)
-            append(self._spec.run_dir, "stopped", why="asked to stop; its ranks ended at once", step=step)
+            note(self._spec.run_dir, "stopped", why="asked to stop; its ranks ended at once", step=step)
 
     def _once(self) -> int:
         command = local_command(self._spec, sys.executable, shares_tasks(self._spec.stage))
@@ -147,7 +158,7 @@ class Supervisor:
             self._child.terminate()
         status = self._child.wait() % 256
         if self._asked and command[2] != WORKER:
-            print("the run was asked to stop, and its ranks have; horovodrun calls that an error", flush=True)
+            say("the run was asked to stop, and its ranks have; horovodrun calls that an error")
         return status
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

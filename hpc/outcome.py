@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from hpc.record import append, attempts, last_metrics
+from hpc.record import attempts, last_metrics, note
+from hpc.room import is_full
 from hpc.world import World
 
 _LONGEST = 2000  # characters of an error
 
 
 class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
-    """A node cannot take part; its preflight said why."""
+    """A node cannot take part; its preflight said why.
+
+    Args:
+        text: a sentence.
+        full: there is no room for the run, which no other node would change.
+    """
+
+    def __init__(self, text: str, full: bool = False) -> None:
+        super().__init__(text)
+        self.full = full
 
 
 class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
@@ -30,37 +40,34 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
     if world.rank == 0:
         _note_submission(run_dir, world)
         where = {"job_id": world.job_id, "nodes": os.environ.get("SLURM_JOB_NODELIST"), "slurm_restarts": _restarts()}
-        _note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
+        note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
     try:
         yield
     except Stopped as stopped:
         if world.rank == 0:
-            _note(run_dir, "stopped", why=str(stopped), step=_step(run_dir))
+            note(run_dir, "stopped", why=str(stopped), step=_step(run_dir))
         raise
     except PreflightFailed as error:
-        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), rank=world.rank, unfit=world.host)
+        where = {"rank": world.rank, "unfit": None if error.full else world.host}
+        note(run_dir, "failed", error=_text(error), step=_step(run_dir), **where, full=error.full or None)
         raise
     except Exception as error:
         # The same settings and data would fail in the same way; a folder that another process still holds will be free.
-        busy = type(error).__name__ == "RunBusy"
-        final = isinstance(error, ValueError) and not busy
-        which = {"rank": world.rank, "host": world.host, "final": final, "busy": busy or None}
-        _note(run_dir, "failed", error=_text(error), step=_step(run_dir), **which)
+        busy, full = type(error).__name__ == "RunBusy", is_full(error)
+        final = isinstance(error, ValueError) and not busy and not full
+        why = {"final": final, "busy": busy or None, "full": full or None}
+        which = {"rank": world.rank, "host": world.host, **why}
+        note(run_dir, "failed", error=_text(error), step=_step(run_dir), **which)
         raise
     if world.rank == 0:
-        _note(run_dir, "finished", step=_step(run_dir))
+        note(run_dir, "finished", step=_step(run_dir))
 
 
 def _note_submission(run_dir: Path, world: World) -> None:
     """A job that another batch script than ours started is known from now on."""
     known = any(event.get("job_id") == world.job_id for event in attempts(run_dir))
     if world.job_id is not None and not known:
-        _note(run_dir, "submitted", where="slurm", job_id=world.job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
-
-
-def _note(run_dir: Path, event: str, **fields: object) -> None:
-    with suppress(OSError):
-        append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
+        note(run_dir, "submitted", where="slurm", job_id=world.job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
 
 
 def _text(error: Exception) -> str:

@@ -16,27 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from v2a.whole import write_json
+
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
 CONFIG = "config.json"  # of the worker: also of a run that no submission wrote down
 _TAIL_BYTES = 16_384
-
-
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a file that is there whole or not at all.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("w") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
@@ -97,6 +81,12 @@ def append(run_dir: Path, event: str, **fields: object) -> None:
         os.close(file)
 
 
+def note(run_dir: Path, event: str, **fields: object) -> None:
+    """The same, where the record is not worth a run: what a full disk does not take is lost. Fields that are None are left out."""
+    with suppress(OSError):
+        append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
+
+
 def attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The lines of `attempts.jsonl`, oldest first; none when there is no such file."""
     return _lines(run_dir / ATTEMPTS, whole=True)
@@ -106,6 +96,11 @@ def since_submitted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the last submission, its own line first; all of them when there is none."""
     begins = [number for number, event in enumerate(events) if event["event"] == "submitted"]
     return events[begins[-1] :] if begins else events
+
+
+def was_taken_along(event: Mapping[str, Any]) -> bool:
+    """Whether a rank failed only because another one had, which says why."""
+    return "HorovodInternalError" in str(event.get("error", ""))
 
 
 def last_metrics(run_dir: Path) -> dict[str, Any]:

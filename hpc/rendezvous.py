@@ -7,8 +7,9 @@ import socket
 import time
 from pathlib import Path
 
-from hpc.record import read_json, write_json
+from hpc.record import read_json
 from hpc.world import World
+from v2a.whole import write_json
 
 _PATIENCE_S = 180.0  # an NFS client may believe for a minute that a new file is not there
 _POLL_S = 0.2

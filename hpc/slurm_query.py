@@ -208,6 +208,15 @@ def requeue(job_id: str) -> None:
     _ask("scontrol", "requeue", str(job_id))
 
 
+def delay(job_id: str, seconds: float) -> None:
+    """Keep a job that waits, or was just queued again, from starting for a while.
+
+    Raises:
+        SlurmError: Slurm refuses.
+    """
+    _ask("scontrol", "update", f"JobId={job_id}", f"StartTime=now+{seconds:.0f}")
+
+
 def exclude_nodes(job_id: str, nodes: str) -> None:
     """Keep a waiting job away from nodes.
 

@@ -1,7 +1,7 @@
 """A copy of the code at the moment of submission: what is edited afterwards does not change a job that waits.
 
 Copies are named by their content, so that all runs of the same code share one. Only Python and what the packages bring with them is
-copied: no data, no settings, nothing of the environment.
+copied: no data, no settings, nothing of the environment, no hidden files, and none of another kind: they may hold secrets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 _PACKAGES = ("hpc", "v2a", "sweeps")
-_SKIPPED = ("__pycache__",)
+_KINDS = (".py", ".typed", ".yaml", ".css", ".js", ".html")  # of pyproject.toml's packages and package data
 FOLDER = ".code"
 
 
@@ -75,8 +75,9 @@ def _files(root: Path) -> list[str]:
     found = []
     for package in _PACKAGES:
         for folder, folders, names in os.walk(root / package):
-            folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-            found += [os.path.relpath(os.path.join(folder, name), root) for name in names if not name.endswith(".pyc")]
+            folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
+            kept = [name for name in names if name.endswith(_KINDS) and not name.startswith(".")]
+            found += [os.path.relpath(os.path.join(folder, name), root) for name in kept]
     return sorted(found)
 
 

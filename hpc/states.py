@@ -6,11 +6,22 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
 from hpc.job import mark_of
-from hpc.record import ATTEMPTS, CONFIG, RESULT, RUN, attempts, read_json, since_submitted, unreadable
+from hpc.record import (
+    ATTEMPTS,
+    CONFIG,
+    RESULT,
+    RUN,
+    attempts,
+    read_json,
+    since_submitted,
+    unreadable,
+    was_taken_along,
+)
 from hpc.slurm_query import Job, SlurmError, accounted, my_jobs
 
 ACTIVE = ("pending", "running")
@@ -118,11 +129,18 @@ def _state(
         job = None
     waited = sum(event["event"] == "failed" and bool(event.get("busy")) and not event.get("rank") for event in events)
     restarts = max(0, sum(event["event"] == "started" for event in events) - 1 - waited)
-    error = next((str(e.get("error", "")) for e in reversed(events) if e["event"] == "failed"), "")
+    error = _error(events)
     state, reason = _word(run, result, events, job, answered or job_id is None)
     if state not in (*ACTIVE, "finished"):
         state, reason = _as_damaged(run_dir, run, state, reason)
     return RunState(run_dir, stage, state, reason, job_id, job, restarts, result, error)
+
+
+def _error(events: list[dict[str, Any]]) -> str:
+    """What failed last: of the ranks of one attempt, that which failed by itself."""
+    back = dropwhile(lambda event: event["event"] != "failed", reversed(events))
+    together = list(takewhile(lambda event: event["event"] == "failed", back))
+    return next((str(event.get("error", "")) for event in sorted(together, key=was_taken_along)), "")
 
 
 def _as_damaged(run_dir: Path, run: Mapping[str, Any] | None, state: str, reason: str) -> tuple[str, str]:

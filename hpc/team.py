@@ -11,11 +11,12 @@ from typing import Any
 from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight
 from hpc.listen import Ears, Listen
 from hpc.outcome import Stopped
-from hpc.record import RESULT, described, write_json
+from hpc.record import RESULT, described
 from hpc.world import read_world
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage
 from v2a.tasks import SerialTasks
+from v2a.whole import write_json
 
 
 class Team:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.budget import Budget
+from hpc.gpu_share import GpuShare
 from hpc.job import CONTROLLERS
 from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight, share
 from hpc.outcome import PreflightFailed, Stopped, noting
-from hpc.record import RESULT, described, write_json
+from hpc.record import RESULT, described
 from hpc.world import World, read_world
 from v2a.interrupt import StopSignals
 from v2a.stages import Context, load_config, run_stage, shares_tasks
+from v2a.whole import write_json
 
 __all__ = ["STOPPED", "Means", "PreflightFailed", "Stopped", "main", "parser", "run", "split_stage"]
 _OURS = Path(__file__).resolve().parents[1]
@@ -76,8 +78,11 @@ def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, mean
     comm, tasks, close = connect(world, run_dir, means.controller) if together else share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
     record = described(run_dir, stage, overrides, world.size, world.rank)
-    with record, StopSignals(STOP_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget:
-        asked = Context(comm, tasks, run_dir, _nobody_asks, lambda: stop.requested() or budget.is_spent())
+    gpus = GpuShare(world.rank)
+    with record, StopSignals(STOP_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget, gpus:
+        asked = Context(
+            comm, tasks, run_dir, _nobody_asks, lambda: stop.requested() or budget.is_spent(), gpus.measured
+        )
         metrics = run_stage(stage, config, asked)
     if metrics.get("stopped"):
         after = f" after step {metrics['step']:g}" if "step" in metrics else ""

@@ -61,6 +61,7 @@ class Context:
         out: the run's folder; it exists.
         report: called with the step and metrics, on every rank; the launcher decides what becomes of them.
         should_stop: asked at step boundaries; the stage makes all ranks agree before it stops.
+        measured: numbers of the launcher's for each record of a training, of the time since the one before.
     """
 
     comm: Comm
@@ -68,6 +69,7 @@ class Context:
     out: Path
     report: Callable[[int, Mapping[str, float]], None]
     should_stop: Callable[[], bool]
+    measured: Callable[[], Mapping[str, float]] = dict
 
 
 def stage_names() -> list[str]:

@@ -110,11 +110,13 @@ def judge_runs(facts: RunsFacts, min_free_bytes: int, nodes_many: bool) -> Findi
         return _fail(
             f"{_gigabytes(facts.free_bytes)} are free for {shown}, and {_gigabytes(min_free_bytes)} are wanted",
             "delete old runs, give another folder with --runs, or, for a small model, a lower --min-free-gb",
+            no_room=True,
         )
     if facts.free_inodes is not None and facts.free_inodes < _MIN_INODES:
         return _fail(
             f"only {facts.free_inodes} more files (inodes) fit where {shown} is, and a run needs up to {_MIN_INODES}",
             "delete small files you no longer need (`du --inodes` finds them), or give another folder with --runs",
+            no_room=True,
         )
     own = facts.fs_type in _OWN_TYPES or any(facts.resolved.is_relative_to(folder) for folder in _OWN_FOLDERS)
     if own and nodes_many:
@@ -150,10 +152,11 @@ def _judge_error(facts: RunsFacts, shown: str) -> Finding:
         return _fail(
             f"{where}: your disk quota is used up",
             "delete old runs or ask for more (`quota -s` shows it), or give another --runs",
+            no_room=True,
         )
     if facts.error == errno.ENOSPC:
         full = "no more files (inodes) fit there" if facts.free_inodes == 0 else "the disk is full"
-        return _fail(f"{where}: {full}", "delete old runs, or give another folder with --runs")
+        return _fail(f"{where}: {full}", "delete old runs, or give another folder with --runs", no_room=True)
     if facts.error == errno.EROFS:
         return _fail(
             f"{where}: the file system is read-only",
@@ -168,8 +171,8 @@ def _judge_error(facts: RunsFacts, shown: str) -> Finding:
     return _fail(f"{where}: {reason}", "look at `df` and `dmesg` on this node, or give another folder with --runs")
 
 
-def _fail(sentence: str, fix: str) -> Finding:
-    return Finding("runs", "fail", sentence, fix)
+def _fail(sentence: str, fix: str, no_room: bool = False) -> Finding:
+    return Finding("runs", "fail", sentence, fix, no_room)
 
 
 def _exists(facts: RunsFacts) -> bool:

@@ -21,12 +21,14 @@ class Finding:
             lose its results; "skip": there was nothing to check here.
         sentence: what was found, in plain words.
         fix: what to do, for a warning or a failure.
+        no_room: the failure is a full disk: room may come, and another node has no more of it.
     """
 
     check: str
     level: Level
     sentence: str
     fix: str | None = None
+    no_room: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a complaint without a remedy: it would leave the reader where they were."""

@@ -29,7 +29,7 @@ from v2a.vqvae.stage import run
 from v2a.vqvae.task import VQVAETask
 
 STEPS = 24
-CLOCKS = ("clips_per_s", "step_ms", "data_wait")
+CLOCKS = ("clips_per_s", "step_ms", "data_wait", "gpu_share")
 # Every period is another, so that they meet in all ways; codes die and restart soon; an epoch lasts five steps at most.
 SETTINGS = (
     "preset=tiny", "model=paper", "crop=8", "quantizer.decay=0.5", "quantizer.restart_below=0.2", "train.batch=2",

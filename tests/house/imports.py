@@ -24,7 +24,7 @@ _SIDE_EFFECTS = (
     "warnings.filterwarnings",
     "warnings.simplefilter",
 )
-_FOR_HPC = ("v2a.stages", "v2a.comm", "v2a.tasks", "v2a.config", "v2a.interrupt")
+_FOR_HPC = ("v2a.stages", "v2a.comm", "v2a.tasks", "v2a.config", "v2a.interrupt", "v2a.whole")
 _STATE = ("os.environ", "torch.backends", "sys.path")
 
 

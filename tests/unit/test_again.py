@@ -8,8 +8,9 @@ import pytest
 
 from hpc import again
 from hpc.again import decide, judge, note_silent_end
-from hpc.record import append, attempts, write_json
+from hpc.record import append, attempts
 from tests.unit.fake_slurm import FakeSlurm
+from v2a.whole import write_json
 
 _SUBMITTED = {"event": "submitted"}
 _STARTED = {"event": "started"}
@@ -171,6 +172,51 @@ def test_a_controller_that_stays_away_is_said(job: Path, fake_slurm: FakeSlurm, 
     (fake_slurm.folder / "down").touch()
     assert judge(job, "4711", 1) == 1
     assert "Unable to contact slurm controller" in capsys.readouterr().err
+
+
+def _full(step: int) -> dict[str, Any]:
+    return _failed("No space left on device", step, full=True)
+
+
+def test_a_full_disk_is_waited_for_longer_each_time():
+    events: list[dict[str, Any]] = [_SUBMITTED, _STARTED, _failed("killed", 5)]
+    waits = []
+    for _ in range(9):
+        events += [_STARTED, _failed("RuntimeError: HorovodInternalError: shut down", 5), _full(5)]
+        waits.append(decide(events, restarts=20).wait_s)
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    killed = [*events, _STARTED, _failed("killed", 5)]
+    assert "the same error came twice" in decide(killed, restarts=20).why, "the disk was no part of it"
+    assert decide([*killed[:3], *killed[-2:], _STARTED, _full(5)], restarts=20).wait_s == 60, "a new disk, a new wait"
+
+
+def test_a_disk_that_stays_full_is_given_up():
+    assert not decide([_SUBMITTED, *([_STARTED, _full(5)] * 4)], restarts=3).goes_on
+    unwritten = [_SUBMITTED, _STARTED, _full(5)]  # the attempts between found no room for a line
+    assert decide(unwritten, restarts=3, went_on=2).goes_on
+    assert not decide(unwritten, restarts=3, went_on=3).goes_on
+
+
+def test_a_job_without_room_is_queued_for_later(job: Path, fake_slurm: FakeSlurm):
+    append(job, "failed", error="No space left on device", step=3, full=True)
+    judge(job, "4711", 1)
+    assert fake_slurm.jobs()[0]["state"] == "PENDING"
+    assert fake_slurm.jobs()[0]["update"] == ["StartTime=now+60"]
+
+
+def test_a_record_without_room_is_no_end(
+    job: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (job / "attempts.jsonl").unlink()
+    (job / "attempts.jsonl").symlink_to("nowhere/at all")
+    monkeypatch.setattr(again, "has_room", lambda folder: False)
+    judge(job, "4711", 1)
+    assert fake_slurm.jobs()[0]["update"] == ["StartTime=now+60"]
+    assert f"again: queued again, to start in 60 s: the disk that holds {job} is full" in capsys.readouterr().out
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    fake_slurm.set("4711", state="RUNNING")
+    judge(job, "4711", 1)
+    assert "again: the run stops here: the disk that holds" in capsys.readouterr().err
 
 
 def test_outside_of_a_job_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,9 +1,12 @@
 """A run by processes of this machine: its supervisor lets it go on, and stops it when it is asked."""
 
 import dataclasses
+import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ from hpc import local
 from hpc.job import JobSpec
 from hpc.local import Supervisor, read_spec
 from hpc.ranks import ranks_below
-from hpc.record import append, attempts, write_json
+from hpc.record import append, attempts
 from tests.house.source import CHECKOUT
+from v2a.whole import write_json
 
 
 @pytest.fixture(name="spec")
@@ -60,6 +64,56 @@ def test_the_same_error_twice_ends_it(
     assert Supervisor(spec).run() == 3
     assert _events(spec) == ["submitted", "failed", "again", "failed", "gave up"]
     assert "the run stops here: its ranks ended without a word (exit status 3)" in capsys.readouterr().out
+
+
+_ON_A_FULL_DISK = """
+import dataclasses, json, subprocess, sys
+from pathlib import Path
+from hpc import local, room
+from hpc.job import JobSpec
+place = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=True)
+spec = JobSpec("selftest", (), place / "run", restarts=3)
+spec.run_dir.mkdir()
+described = {"stage": "selftest", "spec": {**dataclasses.asdict(spec), "run_dir": str(spec.run_dir)}}
+(spec.run_dir / "run.json").write_text(json.dumps(described))
+room._FIRST_S = float(sys.argv[2])
+fill = f"cd {place}; cat /dev/zero >fill; (sleep 2; rm fill) </dev/null >/dev/null 2>&1 & echo x >tried || exit 1"
+ranks = iter([fill, f"cd {place}; ls >there; echo '{{}}' >run/result.json"])
+local.local_command = lambda *_: ["bash", "-c", next(ranks)]
+asked, sys.stdout = sys.stdout, (place / "out").open("w", buffering=1)
+local.announce(spec.run_dir)
+(place / "out").write_text("x" * 9000)  # the next line of the supervisor needs a new block
+status = local.Supervisor(spec).run()
+said = [(event["event"], bool(event.get("full"))) for event in map(json.loads, (spec.run_dir / "attempts.jsonl").open())]
+print(json.dumps([status, said, (place / "there").read_text().split()]), file=asked)
+"""
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path):
+    """In a mount namespace of its own: nothing can stay mounted."""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs root and mount namespaces")
+    command = ["unshare", "-m", sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path), "6"]
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environ, check=False)
+    assert done.returncode == 0, done.stderr
+    status, said, there = json.loads(done.stdout)
+    assert status == 0
+    assert said[0] == ["submitted", False]
+    assert set(map(tuple, said[1:])) <= {("failed", True), ("again", False)}, "what the disk did not take is lost"
+    assert "run" in there
+    assert "fill" not in there, "it began again before there was room"
+
+
+def test_a_run_that_waits_for_room_can_be_stopped(spec: JobSpec, monkeypatch: pytest.MonkeyPatch):
+    full = json.dumps({"event": "failed", "error": "full", "step": 0, "full": True})
+    _plays(monkeypatch, f"echo '{full}' >>\"{spec.run_dir}/attempts.jsonl\"; exit 1")
+    supervisor = Supervisor(spec)
+    timer = threading.Timer(1, supervisor._stop, (signal.SIGTERM, None))
+    timer.start()
+    assert supervisor.run() == 1
+    assert _events(spec) == ["submitted", "failed", "again", "stopped"]
 
 
 def test_a_signal_that_comes_while_its_ranks_are_started_is_not_lost(spec: JobSpec, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """How an attempt ends, as its record says it, and when its time is up."""
 
+import errno
 import json
 import os
 import threading
@@ -11,10 +12,12 @@ import pytest
 from hpc import budget
 from hpc.budget import Budget
 from hpc.outcome import PreflightFailed, Stopped, noting
-from hpc.record import append, attempts, last_metrics, read_json, since_submitted, write_json
+from hpc.record import append, attempts, last_metrics, read_json, since_submitted
+from hpc.room import has_room, is_full
 from hpc.world import World
 from tests.unit.fake_slurm import FakeSlurm
 from v2a.training.alone import RunBusy
+from v2a.whole import write_json
 
 
 def _world(rank: int = 0, source: str = "srun", job_id: str | None = "4711") -> World:
@@ -54,6 +57,44 @@ def test_a_node_that_is_not_fit_is_named(tmp_path: Path):
     with pytest.raises(PreflightFailed), noting(tmp_path, _world(rank=1)):
         raise PreflightFailed("no room")
     assert attempts(tmp_path)[0]["unfit"] == "t4-1"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "no space: step-5.pt could not be written"),
+        OSError(errno.EDQUOT, "quota"),
+        PreflightFailed("t4-1 is not fit to train: 0.8 MB are free", full=True),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_settings_or_of_a_node(error: Exception, tmp_path: Path):
+    with pytest.raises(type(error)), noting(tmp_path, _world()):
+        raise error
+    failed = attempts(tmp_path)[-1]
+    assert (failed["event"], failed["full"]) == ("failed", True)
+    assert not failed.get("final")
+    assert "unfit" not in failed
+
+
+def test_an_error_that_came_from_a_full_disk_is_one(tmp_path: Path):
+    def write() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "full")
+        except OSError as error:
+            raise ValueError("the shard could not be written") from error
+
+    with pytest.raises(ValueError, match="shard"), noting(tmp_path, _world(rank=1)):
+        write()
+    assert (attempts(tmp_path)[0]["full"], attempts(tmp_path)[0]["final"]) == (True, False)
+    assert is_full(RuntimeError(f"a task failed: [Errno 28] {os.strerror(errno.ENOSPC)}"))
+    assert not is_full(ValueError("full"))
+    assert not is_full(OSError(errno.EACCES, "no"))
+
+
+def test_room_is_looked_for_by_a_real_write(tmp_path: Path):
+    assert has_room(tmp_path)
+    assert has_room(tmp_path / "missing"), "that is not for want of room"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_being_stopped_is_no_failure(tmp_path: Path):
@@ -119,8 +160,8 @@ def test_the_newest_of_each_number_counts(tmp_path: Path):
 
 def test_a_file_is_written_whole_or_not(tmp_path: Path):
     write_json(tmp_path / "x.json", {"a": 1})
-    with pytest.raises(OSError, match="No such file"):
-        write_json(tmp_path / "missing" / "x.json", {"a": 2})
+    with pytest.raises(OSError, match="could not be written"):
+        write_json(tmp_path / "x.json" / "y.json", {"a": 2})
     assert read_json(tmp_path / "x.json") == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
     (tmp_path / "x.json").write_text("[1]")

@@ -63,6 +63,7 @@ def test_less_than_the_wanted_space_fails_with_both_numbers(tmp_path):
     assert found.level == "fail"
     assert "4.9 GB are free" in found.sentence
     assert "5.0 GB are wanted" in found.sentence
+    assert found.no_room
 
 
 def test_a_file_system_that_counts_no_inodes_is_not_taken_for_one_without_any(tmp_path, monkeypatch):
@@ -77,6 +78,7 @@ def test_few_inodes_fail_and_a_file_system_that_counts_none_does_not(tmp_path):
     none = judge_runs(RunsFacts(tmp_path, tmp_path, tmp_path, free_bytes=10, free_inodes=None), 1, False)
     assert few.level == "fail"
     assert "only 12 more files" in few.sentence
+    assert few.no_room
     assert none.level == "ok"
 
 
@@ -101,6 +103,7 @@ def test_the_errors_of_a_write_are_told_apart_and_the_file_is_removed(tmp_path, 
     assert facts.error == error
     assert found.level == "fail"
     assert words in found.sentence
+    assert found.no_room is (error in (errno.EDQUOT, errno.ENOSPC)), "who waits for room waits for nothing else"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,10 +14,11 @@ import pytest
 from hpc import cancel, logs, runs, status
 from hpc.find import find_run
 from hpc.job import JobError, mark_of
-from hpc.record import append, attempts, write_json
+from hpc.record import append, attempts
 from hpc.states import process_begun, state_of, states
 from tests.house.source import CHECKOUT
 from tests.unit.fake_slurm import FakeSlurm
+from v2a.whole import write_json
 
 _Event = tuple[str, dict[str, object]]
 _STARTED: _Event = ("started", {})
@@ -220,7 +221,7 @@ def many(tmp_path: Path, fake_slurm: FakeSlurm) -> Path:
 def test_two_hundred_runs_are_two_questions(many: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert status.main(["--runs", str(many)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(fake_slurm.calls("squeue")) + len(fake_slurm.calls("sacct")) <= 2
+    assert _questions(fake_slurm) == ["squeue"]
     assert lines[0].split() == ["run", "state", "step", "loss", "clips/s", "wait", "left", "where"]
     assert len(lines) == 1 + 20 + 8 + 1
     assert lines[-1] == "… and 172 that ended before (--all shows them)"
@@ -230,6 +231,15 @@ def test_two_hundred_runs_are_two_questions(many: Path, fake_slurm: FakeSlurm, c
     assert "\x1b" not in "".join(lines)
     assert status.main(["--runs", str(many), "--all"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 201
+    for number in range(195, 200):
+        fake_slurm.set(str(5000 + number), forgotten=True)
+    assert status.main(["--runs", str(many)]) == 0
+    assert _questions(fake_slurm)[2:] == ["squeue", "sacct"], "one more for all that Slurm's controller has forgotten"
+
+
+def _questions(slurm: FakeSlurm) -> list[str]:
+    """Every program of Slurm's that was started, in order."""
+    return [line.split()[0] for line in (slurm.folder / "calls").read_text().splitlines()]
 
 
 def test_status_for_programs(many: Path, capsys: pytest.CaptureFixture[str]):

@@ -26,6 +26,7 @@ _PARTS = {
     "convergence": ("Spectral convergence", "share"), "quantization": ("Quantization", "squared error"),
     "lr": ("Learning rate", "rate"), "grad_norm": ("Size of the gradient", "norm"), "clips_per_s": ("Speed", "clips/s"),
     "step_ms": ("Time of a step", "ms"), "data_wait": ("Share of time that waits for data", "0 to 1"),
+    "gpu_share": ("Share of time that the GPUs work", "0 to 1"),
 }  # fmt: skip
 _LEFT_OUT = ("epoch", "skipped", "clips", "mse_silence", "seconds")
 _KINDS = {"": "training", "epoch/": "epoch", "validation/": "validation"}

@@ -272,6 +272,7 @@ class _Trainer:
             "clips_per_s": clips / max(elapsed, 1e-9),
             "step_ms": 1000 * elapsed / steps,
             "data_wait": self._wait_s / max(elapsed, 1e-9),
+            **self._context.measured(),
         }
         self._last = metrics.get("loss", self._last)
         self._first = self._last if math.isnan(self._first) else self._first
