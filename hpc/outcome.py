@@ -18,7 +18,16 @@ class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
 
 
 class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
-    """Something asked the run to stop, and all ranks did, between two steps."""
+    """Something asked the run to stop, and all ranks did, between two steps.
+
+    Args:
+        why: a sentence.
+        final: it is not to go on by itself.
+    """
+
+    def __init__(self, why: str, *, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
 
 
 @contextmanager
@@ -35,7 +44,7 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
         yield
     except Stopped as stopped:
         if world.rank == 0:
-            _note(run_dir, "stopped", why=str(stopped), step=_step(run_dir))
+            _note(run_dir, "stopped", why=str(stopped), step=_step(run_dir), final=stopped.final or None)
         raise
     except PreflightFailed as error:
         _note(run_dir, "failed", error=_text(error), step=_step(run_dir), rank=world.rank, unfit=world.host)

@@ -113,7 +113,7 @@ def work(folder: Path) -> int:
         deadline = time.monotonic() + time_left()
         if read_world().rank == 0:
             write_place(folder)
-        team = Team(Path(worker.folder))
+        team = Team(Path(worker.folder), worker.options.controller)
         more = _run_trials(team, worker, signals.requested, deadline)
         team.close()
         job = os.environ.get("SLURM_JOB_ID")
@@ -137,12 +137,15 @@ def _run_trials(team: Team, worker: Worker, should_stop: Callable[[], bool], dea
             time.sleep(1)
             continue
         begun = time.monotonic()
-        task = Task(**word["task"])
-        outcome = run_trial(team, Path(word["folder"]), task, should_stop)
+        _run_one(team, Path(word["folder"]), Task(**word["task"]), should_stop)
         longest = max(longest, time.monotonic() - begun)
-        if team.rank == 0:
-            print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
     return True
+
+
+def _run_one(team: Team, folder: Path, task: Task, should_stop: Callable[[], bool]) -> None:
+    if team.rank == 0:
+        write_place(folder)
+    run_trial(team.rank, folder, task, lambda listen: team.run(task.stage, task.overrides, folder, listen, should_stop))
 
 
 def parser() -> argparse.ArgumentParser:
