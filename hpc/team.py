@@ -24,18 +24,18 @@ class Team:
     Args:
         folder: where the runs' folders will be; made when missing, and seen by all nodes.
         controller: how they find each other: "mpi", or "gloo" through the folder.
-        shared_timeout_s: how long the nodes may take to see each other's files in it.
+        fit_s: for how long a node that passed the preflight is not asked again what cannot change; 0 to ask everything.
 
     Raises:
         hpc.outcome.PreflightFailed: a node is not fit.
     """
 
-    def __init__(self, folder: Path, controller: str = "mpi", shared_timeout_s: float = SHARED_TIMEOUT_S) -> None:
+    def __init__(self, folder: Path, controller: str = "mpi", fit_s: float = 0.0) -> None:
         self._world = read_world()
         self.rank, self.size = self._world.rank, self._world.size
         limit_threads(self._world)
         folder.mkdir(parents=True, exist_ok=True)
-        preflight(self._world, folder, shared_timeout_s)
+        preflight(self._world, folder, SHARED_TIMEOUT_S, fit_s)
         self._comm, _, self._close = connect(self._world, folder, controller)
         world = self._world
         print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
@@ -96,7 +96,7 @@ def stop_signals(*, person: bool = False) -> StopSignals:
 
 def team_command(ranks: int, module: str, *arguments: str) -> list[str]:
     """A Python module as so many ranks on this machine, which talk by Gloo."""
-    program = [sys.executable, "-m", module, *arguments]
+    program = [sys.executable, "-u", "-m", module, *arguments]  # -u: one that is killed leaves its last words
     if ranks == 1:
         return program
     gloo = ["--gloo", "--network-interfaces", "lo"]

@@ -37,15 +37,19 @@ class Means:
         shared_timeout_s: how long the nodes may take to see each other's files in the folder above the run's.
         processes: for a stage that shares out tasks, and without a launcher: local processes; 0 for this one alone.
         controller: how ranks that train together find each other: "mpi", or "gloo" through the run's folder.
+        fit_s: for how long a node that passed the preflight is not asked again what cannot change; 0 to ask everything.
         listen: hears on rank 0 what the run reports, and may end it for good.
         should_stop: asks the run to stop, as a signal does.
+        joined: is called when the ranks have found each other, and the stage begins.
     """
 
     shared_timeout_s: float = SHARED_TIMEOUT_S
     processes: int = 0
     controller: str = "mpi"
+    fit_s: float = 0.0
     listen: Listen | None = None
     should_stop: Callable[[], bool] = lambda: False
+    joined: Callable[[], None] = lambda: None
 
 
 def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None = None) -> dict[str, float]:
@@ -76,10 +80,11 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
 def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, means: Means) -> dict[str, float]:
     config = load_config(stage, overrides)
     limit_threads(world)
-    preflight(world, run_dir.parent, means.shared_timeout_s)
+    preflight(world, run_dir.parent, means.shared_timeout_s, means.fit_s)
     together = not shares_tasks(stage)
     comm, tasks, close = connect(world, run_dir, means.controller) if together else share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
+    means.joined()
     record = described(run_dir, stage, overrides, world.size, world.rank)
     with record, StopSignals(STOP_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget:
         ears = Ears(means.listen, world.rank)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpc import worker
+from hpc.fit import forget_fit
 from hpc.listen import Listen
 from hpc.outcome import PreflightFailed, Stopped
 from hpc.stage_settings import ConfigError
@@ -23,7 +24,8 @@ from hpc.world import read_world
 from sweeps.listener import Listener
 from sweeps.trial_folder import Outcome, Task, forget_attempt, read_task, write_outcome, write_place
 
-Train = Callable[[Listen | None], Mapping[str, float]]
+Train = Callable[[Listen | None, Callable[[], None]], Mapping[str, float]]
+FIT_S = 900.0  # for so long a node that passed the preflight is only asked what may change: trials are short and many
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - the name says what happened
@@ -37,7 +39,8 @@ def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
         rank: this process's; all ranks call this together.
         folder: the trial's.
         task: what it is; the same on all ranks.
-        train: runs it, heard by whom it is given: by `hpc.worker.run`, or by a team of ranks that stays together.
+        train: runs it, by `hpc.worker.run` or by a team of ranks that stays together; takes who listens, and what to call when the
+            ranks have found each other.
 
     Returns:
         How it ended; on rank 0 with all that is known.
@@ -46,8 +49,13 @@ def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
         TrialFailed: an error that other ranks may not have: these ranks are of no further use.
     """
     listener, begun = Listener(task), time.monotonic()
+
+    def joined() -> None:
+        nonlocal begun
+        begun = time.monotonic()
+
     try:
-        metrics = dict(train(listener if task.metric else None))
+        metrics = dict(train(listener if task.metric else None, joined))
     except Exception as error:
         outcome = _ended_by(error, listener)
         if outcome is None:
@@ -79,8 +87,11 @@ def _failed(error: Exception, rank: int, folder: Path) -> TrialFailed:
     """Write down why this rank failed. A node that is not fit, and another rank's death (`HorovodInternalError`, which is not
     imported: there may be no Horovod here), are not the trial's fault: without an outcome it is lost, and goes on elsewhere."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if not isinstance(error, PreflightFailed) and type(error).__name__ != "HorovodInternalError":
-        write_outcome(folder, Outcome("failed", f"rank {rank} on {socket.gethostname()}: {reason}"))
+    host = socket.gethostname()
+    if type(error).__name__ != "HorovodInternalError":
+        forget_fit(folder.parent, host)
+        if not isinstance(error, PreflightFailed):
+            write_outcome(folder, Outcome("failed", f"rank {rank} on {host}: {reason}"))
     return TrialFailed(reason)
 
 
@@ -100,8 +111,8 @@ def run_in_job(stage: str, overrides: Sequence[str], run_dir: Path, means: worke
             # Before torch is loaded and the node is looked at: the driver may be stopped meanwhile.
             write_place(run_dir)
 
-        def train(listen: Listen | None) -> Mapping[str, float]:
-            heard = replace(means, listen=listen, should_stop=signals.requested)
+        def train(listen: Listen | None, joined: Callable[[], None]) -> Mapping[str, float]:
+            heard = replace(means, fit_s=FIT_S, listen=listen, should_stop=signals.requested, joined=joined)
             return worker.run(stage, overrides, run_dir, heard)
 
         run_trial(rank, run_dir, task, train)

@@ -169,7 +169,9 @@ def test_a_run_that_another_process_trains_is_looked_at_again(tmp_path: Path, mo
     with (folder / ".training.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         here = team.Team(tmp_path)
-        outcome = run_trial(0, folder, TASK, lambda listen: here.run(TASK.stage, TASK.overrides, folder, listen))
+        outcome = run_trial(
+            0, folder, TASK, lambda listen, _joined: here.run(TASK.stage, TASK.overrides, folder, listen)
+        )
     assert outcome.state == "stopped", "not its fault, and not its end"
     assert "another process trains" in outcome.reason
     write_outcome(folder, Outcome("complete", metrics={"loss": 1.0}))
