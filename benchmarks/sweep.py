@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from sweeps.curves import Curve, curve_of
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
-from sweeps.trial_folder import read_outcome
+from sweeps.trial_folder import read_handle, read_outcome
 
+_UNFINISHED = ("RUNNING", "PENDING", "COMPLETING")
 _EMPTY = "import horovod.torch as hvd; hvd.init(); hvd.allreduce(__import__('torch').ones(1)); hvd.shutdown()"
 
 
@@ -58,25 +60,62 @@ def _run(folder: Path, name: str, *arguments: str) -> tuple[Sweep, float]:
 
 
 def measure_overhead(folder: Path, options: argparse.Namespace) -> None:
-    """Time per trial beyond its training, by that of an empty job of two hosts under bare srun."""
-    srun = ["srun", "-N2", "--ntasks-per-node=1", "--mpi=pmix", sys.executable, "-c", _EMPTY]
-    empty = []
+    """Time per trial beyond its training, by that of an empty job of two hosts under bare srun: wall time, and processor time of
+    all ranks by Slurm's account and of the driver, which says more where other work shares the machine."""
+    srun = ["srun", "-N2", "--ntasks-per-node=1", "--mpi=pmix", "--job-name=empty", sys.executable, "-c", _EMPTY]
+    walls, before = [], _job_ids("--name=empty")
     for _ in range(3):
         begun = time.perf_counter()
         subprocess.run(srun, check=True)
-        empty.append(time.perf_counter() - begun)
-    print(f"empty Horovod job of 2 hosts under srun: {median(empty):.1f} s")
+        walls.append(time.perf_counter() - begun)
+    wall, busy = median(walls), median(_processor_times(sorted(_job_ids("--name=empty") - before)))
+    print(f"empty Horovod job of 2 hosts under srun: {wall:.1f} s, processor time {busy:.1f} s", flush=True)
     for mode in ("job", "workers"):
+        own = _own_processor_time()
         sweep, seconds = _run(
             folder, mode, "--cluster", "slurm", "--nodes", "2", "--mode", mode, "--trials", str(options.trials), "--parallel", "1",
             "--pruner", "none", *_problem(None, 10),
         )  # fmt: skip
-        outcomes = [read_outcome(Path(trial.user_attrs["folder"])) for trial in sweep.trials()]
-        trained = sum(outcome.seconds for outcome in outcomes if outcome is not None)
-        beyond = (seconds - trained) / options.trials
+        own = _own_processor_time() - own
+        folders = [Path(trial.user_attrs["folder"]) for trial in sweep.trials()]
+        outcomes = [outcome for place in folders if (outcome := read_outcome(place)) is not None]
+        holders = folders if mode == "job" else list((folder / mode / "workers").iterdir())
+        jobs = sorted({handle.name for place in holders if (handle := read_handle(place)) is not None})
+        beyond = (seconds - sum(outcome.seconds for outcome in outcomes)) / options.trials
+        spent = sum(_processor_times(jobs)) + own - 2 * sum(outcome.processor_s for outcome in outcomes)
         print(
-            f"{mode}: {beyond:.1f} s a trial beyond training, {beyond / median(empty):.2f} of an empty job", flush=True
+            f"{mode}: {beyond:.1f} s a trial beyond training, {beyond / wall:.2f} of an empty job; processor time "
+            f"{spent / options.trials:.2f} s a trial, {spent / options.trials / busy:.2f} of an empty job "
+            f"({own / options.trials:.2f} s of it the driver's)",
+            flush=True,
         )
+
+
+def _own_processor_time() -> float:
+    """Of this process and the programs that it ran, s."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def _job_ids(*which: str) -> set[str]:
+    told = subprocess.run(["sacct", "-n", "-X", "-o", "JobID", *which], check=True, capture_output=True, text=True)
+    return set(told.stdout.split())
+
+
+def _processor_times(jobs: list[str]) -> list[float]:
+    """Of jobs that end just now, by Slurm's account, s."""
+    command = ["sacct", "-n", "-P", "-o", "JobID,State,TotalCPU", f"--jobs={','.join(jobs)}"]
+    while True:
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        whole = [line.split("|") for line in told if line.partition("|")[0] in jobs]  # not their steps, which are in it
+        if len(whole) == len(jobs) and not any(state in _UNFINISHED for _, state, _ in whole):
+            return [_seconds(spent) for _, _, spent in whole]
+        time.sleep(1)
+
+
+def _seconds(text: str) -> float:
+    """Of Slurm's "1:02:03" or "02:03.456"."""
+    return sum(float(part) * 60**i for i, part in enumerate(reversed(text.split(":"))))
 
 
 def measure_pruning(folder: Path, options: argparse.Namespace) -> None:

@@ -94,7 +94,7 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
         resolve_settings(stage, settings)  # names the nearest stage
         raise StudyError(f"stage={stage} does not train; sweeps are of stage={', stage='.join(training_stages())}")
     space = check_space(stage, settings, _space(given, stage))
-    objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
+    objectives = _objectives(given, stage, space)
     if given.study is not None:
         check_name(given.study)
     check_inputs(stage, settings)
@@ -108,7 +108,30 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
     make_driver = _driver(given, folder, options, job)
     kind = "workers" if given.mode == "workers" else "jobs of Slurm" if job.slurm else "local processes"
     where = f"as {kind}" + (f" on Slurm, {given.nodes} nodes each" if job.slurm else "")
-    return Command(study, plan, place, folder, options, make_driver, job.slurm, where, job.notes)
+    notes = (*job.notes, *_crowded(options, job))
+    return Command(study, plan, place, folder, options, make_driver, job.slurm, where, notes)
+
+
+def _crowded(options: Options, job: Job) -> list[str]:
+    """A sentence when more ranks would run here at once than there are cores."""
+    ranks, cores = min(options.parallel, options.trials) * job.spec.world_size, len(os.sched_getaffinity(0))
+    crowded = not job.slurm and ranks > cores
+    return [f"warning: {ranks} ranks at once on {cores} cores of this machine: they will wait for each other"] * crowded
+
+
+def _objectives(given: argparse.Namespace, stage: str, space: Sequence[Parameter]) -> list[Objective]:
+    objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
+    names = [objective.name for objective in objectives]
+    searched = {parameter.name for parameter in space}
+    settings = resolve_settings(stage, [])
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"{name} is an objective twice; leave one of them out")
+        if name in settings and name not in searched:
+            raise StudyError(f"{name} is the same for every trial, and no objective: search it, or leave it out")
+    if len(names) == 1 and names[0] in searched:
+        raise StudyError(f"{names[0]} alone is known before a trial runs: give a metric with --objective, too")
+    return objectives
 
 
 def _fixed(job: Job, space: Sequence[Parameter]) -> list[str]:
@@ -124,10 +147,11 @@ def _space(given: argparse.Namespace, stage: str) -> list[Parameter]:
     if given.space is not None:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
         try:
             space += from_items(OmegaConf.to_container(OmegaConf.load(given.space)))
-        except (OSError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
             raise SpaceError(f"the space {given.space} cannot be read: {error}") from None
     return space or default_space(stage)
 
@@ -141,6 +165,8 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
             raise StudyError(
                 f"expected {name} of at least {int(name != '--retries')}, but got {value - (name == '--retries')}"
             )
+    if given.seed is not None and not 0 <= given.seed < 2**32:
+        raise StudyError(f"expected --seed from 0 to 2**32 - 1, but got {given.seed}")
     several = len(plan.objectives) > 1
     if several and given.pruner not in (None, "none"):
         raise StudyError(

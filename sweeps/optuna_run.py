@@ -20,6 +20,7 @@ from hpc.stage_settings import ConfigError, resolve_settings
 from hpc.team import stop_signals
 from hpc.worker import split_stage
 from sweeps.command import Command, make_command, say
+from sweeps.look import look_at
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
@@ -111,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in say(command):
             print(line, flush=True)
         if options.dry_run:
+            print(f"  dry run: {look_at(command.place, command.study, command.plan)}; nothing was done")
             return 0
         return _search(command)
     except (

@@ -48,11 +48,11 @@ def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
     Raises:
         TrialFailed: an error that other ranks may not have: these ranks are of no further use.
     """
-    listener, begun = Listener(task), time.monotonic()
+    listener, begun, busy = Listener(task), time.monotonic(), time.process_time()
 
     def joined() -> None:
-        nonlocal begun
-        begun = time.monotonic()
+        nonlocal begun, busy
+        begun, busy = time.monotonic(), time.process_time()
 
     try:
         metrics = dict(train(listener if task.metric else None, joined))
@@ -63,7 +63,7 @@ def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
     else:
         outcome = Outcome("complete", metrics=metrics, step=metrics.get("step", 0.0))
     if rank == 0:
-        outcome = replace(outcome, seconds=time.monotonic() - begun)
+        outcome = replace(outcome, seconds=time.monotonic() - begun, processor_s=time.process_time() - busy)
         listener.finish()
         write_outcome(folder, outcome)
         print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
