@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         description=summary, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--only", choices=("overhead", "pruning", "samplers"), action="append", help="default: pruning")
+    top.add_argument("--mode", choices=("job", "workers"), action="append", help="of the overhead; default: both")
     top.add_argument("--trials", type=int, default=4)
     top.add_argument("--seeds", type=int, default=2)
     top.add_argument(
@@ -70,25 +71,32 @@ def measure_overhead(folder: Path, options: argparse.Namespace) -> None:
         walls.append(time.perf_counter() - begun)
     wall, busy = median(walls), median(_processor_times(sorted(_job_ids("--name=empty") - before)))
     print(f"empty Horovod job of 2 hosts under srun: {wall:.1f} s, processor time {busy:.1f} s", flush=True)
-    for mode in ("job", "workers"):
-        own = _own_processor_time()
-        sweep, seconds = _run(
-            folder, mode, "--cluster", "slurm", "--nodes", "2", "--mode", mode, "--trials", str(options.trials), "--parallel", "1",
-            "--pruner", "none", *_problem(None, 10),
-        )  # fmt: skip
-        own = _own_processor_time() - own
-        folders = [Path(trial.user_attrs["folder"]) for trial in sweep.trials()]
-        outcomes = [outcome for place in folders if (outcome := read_outcome(place)) is not None]
-        holders = folders if mode == "job" else list((folder / mode / "workers").iterdir())
-        jobs = sorted({handle.name for place in holders if (handle := read_handle(place)) is not None})
-        beyond = (seconds - sum(outcome.seconds for outcome in outcomes)) / options.trials
-        spent = sum(_processor_times(jobs)) + own - 2 * sum(outcome.processor_s for outcome in outcomes)
-        print(
-            f"{mode}: {beyond:.1f} s a trial beyond training, {beyond / wall:.2f} of an empty job; processor time "
-            f"{spent / options.trials:.2f} s a trial, {spent / options.trials / busy:.2f} of an empty job "
-            f"({own / options.trials:.2f} s of it the driver's)",
-            flush=True,
-        )
+    for mode in options.mode or ("job", "workers"):
+        one, all_of_them = (_beyond(folder, mode, trials) for trials in (1, options.trials))
+        each = [total / options.trials for total in all_of_them]
+        further = [(total - first) / (options.trials - 1) for first, total in zip(one, all_of_them, strict=True)]
+        for what, (seconds, spent) in ((f"each of {options.trials} trials", each), ("each but the first", further)):
+            print(
+                f"{mode}, {what}: {seconds:.2f} s beyond training, {seconds / wall:.2f} of an empty job; processor time "
+                f"{spent:.2f} s, {spent / busy:.2f} of an empty job",
+                flush=True,
+            )
+
+
+def _beyond(folder: Path, mode: str, trials: int) -> tuple[float, float]:
+    """Wall time and processor time of a study of two hosts beyond the training of its trials, s."""
+    own, name = _own_processor_time(), f"{mode}-{trials}"
+    sweep, seconds = _run(
+        folder, name, "--cluster", "slurm", "--nodes", "2", "--mode", mode, "--trials", str(trials), "--parallel", "1",
+        "--pruner", "none", *_problem(None, 10),
+    )  # fmt: skip
+    own = _own_processor_time() - own
+    folders = [Path(trial.user_attrs["folder"]) for trial in sweep.trials()]
+    outcomes = [outcome for place in folders if (outcome := read_outcome(place)) is not None]
+    holders = folders if mode == "job" else list((folder / name / "workers").iterdir())
+    jobs = sorted({handle.name for place in holders if (handle := read_handle(place)) is not None})
+    spent = sum(_processor_times(jobs)) + own - 2 * sum(outcome.processor_s for outcome in outcomes)
+    return seconds - sum(outcome.seconds for outcome in outcomes), spent
 
 
 def _own_processor_time() -> float:
@@ -126,7 +134,7 @@ def measure_pruning(folder: Path, options: argparse.Namespace) -> None:
         for pruner in ("none", "asha"):
             sweep, _ = _run(
                 folder, f"{pruner}-{seed}", "--cluster", "local", "--trials", str(options.trials), "--seed", str(seed), "--sampler",
-                "random", "--pruner", pruner, "--parallel", str(options.parallel), *_problem(options.data, 60),
+                "random", "--pruner", pruner, "--parallel", str(options.parallel), "--mode", "workers", *_problem(options.data, 60),
             )  # fmt: skip
             curves.append(curve_of(sweep, 60 if options.data is None else 200))
         shares.append(curves[1].steps[-1] / curves[0].steps[-1])

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from hpc.launch import submit
 from hpc.plan import make_plan
-from hpc.record import append, attempts
+from hpc.record import append, attempts, since_submitted
 from hpc.request import Request
 from hpc.slurm_query import SlurmError
 from hpc.snapshot import take_snapshot
@@ -129,6 +129,8 @@ class SlurmLauncher:
         self._code = self._code or take_snapshot(folder.parent)
         if (before := read_outcome(folder)) is not None and before.state == "stopped":
             forget_attempt(folder)  # not what a job says that lives unknown to us
+        if [event.get("where") for event in since_submitted(attempts(folder))[:1]] == ["local"]:
+            append(folder, "stopped", why="its process is gone")  # maybe on another machine, where nobody else can know
         launched = submit(make_plan(request), run_in_job, self._code)
         write_handle(folder, replace(handle, kind="slurm", name=launched.job_id or ""))
         if launched.how == "finished":  # and was killed before it could say so

@@ -136,6 +136,15 @@ def test_a_trial_is_a_job_like_any_other_and_all_share_one_copy_of_the_code(fake
     assert (code / "sweeps" / "trial.py").read_bytes() == (CHECKOUT / "sweeps" / "trial.py").read_bytes()
 
 
+def test_a_local_trial_of_another_machine_goes_on_as_a_job(fake_slurm: FakeSlurm, tmp_path: Path):
+    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(Request("selftest", where="slurm", restarts=0))
+    write_task(folder, TASK)
+    append(folder, "submitted", where="local", host="another", pid=1, begun="1")
+    launcher.start(folder, ME)
+    assert len(fake_slurm.jobs()) == 1
+    assert state_of(folder).state == "pending"
+
+
 def test_what_finished_without_a_word_is_not_run_again(fake_slurm: FakeSlurm, tmp_path: Path):
     folder, launcher = tmp_path / "trial-0000", SlurmLauncher(Request("selftest", where="slurm", restarts=0))
     write_task(folder, TASK)

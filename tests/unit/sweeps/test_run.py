@@ -206,13 +206,20 @@ def test_a_killed_driver_loses_nothing_and_two_share_a_study(tmp_path: Path):
 
 
 def test_a_worker_runs_many_trials_in_one_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """And two objectives make a Pareto front: how good, and how many weights."""
     command = arguments(tmp_path, "--mode", "workers", "--trials", "3", "--parallel", "1", "--pruner", "none")
-    assert optuna_run.main([*command, "steps=3"]) == 0
+    objectives = ["--objective", "loss:min", "--objective", "weights:min"]
+    assert optuna_run.main([*command, *objectives, "steps=3"]) == 0
     trials = the_study(tmp_path).trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
     places = {read_place(Path(trial.user_attrs["folder"])) for trial in trials}
     assert len(places) == 1, "one process ran them all"
     assert "3 complete" in capfd.readouterr().out
+    assert {trial.values[1] for trial in trials} == {2401.0}, "two convolutions of 8 channels, and one line"
+    assert report.main(["my study; $HOME", "--runs", str(tmp_path)]) == 0
+    page = (tmp_path / "my study; $HOME" / "report.html").read_text()
+    assert "<h2>Pareto front</h2>\n<svg" in page
+    assert "weights 2401" in page
 
 
 def test_a_worker_that_is_killed_in_mid_trial_leaves_no_trial_behind(tmp_path: Path):
