@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from sweeps.curves import Curve, curve_of
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
-from sweeps.trial_folder import read_outcome
+from sweeps.trial_folder import read_handle, read_outcome
 
+_UNFINISHED = ("RUNNING", "PENDING", "COMPLETING")
 _EMPTY = "import horovod.torch as hvd; hvd.init(); hvd.allreduce(__import__('torch').ones(1)); hvd.shutdown()"
 
 
@@ -33,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         description=summary, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--only", choices=("overhead", "pruning", "samplers"), action="append", help="default: pruning")
+    top.add_argument("--mode", choices=("job", "workers"), action="append", help="of the overhead; default: both")
     top.add_argument("--trials", type=int, default=4)
     top.add_argument("--seeds", type=int, default=2)
     top.add_argument(
@@ -58,25 +61,69 @@ def _run(folder: Path, name: str, *arguments: str) -> tuple[Sweep, float]:
 
 
 def measure_overhead(folder: Path, options: argparse.Namespace) -> None:
-    """Time per trial beyond its training, by that of an empty job of two hosts under bare srun."""
-    srun = ["srun", "-N2", "--ntasks-per-node=1", "--mpi=pmix", sys.executable, "-c", _EMPTY]
-    empty = []
+    """Time per trial beyond its training, by that of an empty job of two hosts under bare srun: wall time, and processor time of
+    all ranks by Slurm's account and of the driver, which says more where other work shares the machine."""
+    srun = ["srun", "-N2", "--ntasks-per-node=1", "--mpi=pmix", "--job-name=empty", sys.executable, "-c", _EMPTY]
+    walls, before = [], _job_ids("--name=empty")
     for _ in range(3):
         begun = time.perf_counter()
         subprocess.run(srun, check=True)
-        empty.append(time.perf_counter() - begun)
-    print(f"empty Horovod job of 2 hosts under srun: {median(empty):.1f} s")
-    for mode in ("job", "workers"):
-        sweep, seconds = _run(
-            folder, mode, "--cluster", "slurm", "--nodes", "2", "--mode", mode, "--trials", str(options.trials), "--parallel", "1",
-            "--pruner", "none", *_problem(None, 10),
-        )  # fmt: skip
-        outcomes = [read_outcome(Path(trial.user_attrs["folder"])) for trial in sweep.trials()]
-        trained = sum(outcome.seconds for outcome in outcomes if outcome is not None)
-        beyond = (seconds - trained) / options.trials
-        print(
-            f"{mode}: {beyond:.1f} s a trial beyond training, {beyond / median(empty):.2f} of an empty job", flush=True
-        )
+        walls.append(time.perf_counter() - begun)
+    wall, busy = median(walls), median(_processor_times(sorted(_job_ids("--name=empty") - before)))
+    print(f"empty Horovod job of 2 hosts under srun: {wall:.1f} s, processor time {busy:.1f} s", flush=True)
+    for mode in options.mode or ("job", "workers"):
+        one, all_of_them = (_beyond(folder, mode, trials) for trials in (1, options.trials))
+        each = [total / options.trials for total in all_of_them]
+        further = [(total - first) / (options.trials - 1) for first, total in zip(one, all_of_them, strict=True)]
+        for what, (seconds, spent) in ((f"each of {options.trials} trials", each), ("each but the first", further)):
+            print(
+                f"{mode}, {what}: {seconds:.2f} s beyond training, {seconds / wall:.2f} of an empty job; processor time "
+                f"{spent:.2f} s, {spent / busy:.2f} of an empty job",
+                flush=True,
+            )
+
+
+def _beyond(folder: Path, mode: str, trials: int) -> tuple[float, float]:
+    """Wall time and processor time of a study of two hosts beyond the training of its trials, s."""
+    own, name = _own_processor_time(), f"{mode}-{trials}"
+    sweep, seconds = _run(
+        folder, name, "--cluster", "slurm", "--nodes", "2", "--mode", mode, "--trials", str(trials), "--parallel", "1",
+        "--pruner", "none", *_problem(None, 10),
+    )  # fmt: skip
+    own = _own_processor_time() - own
+    folders = [Path(trial.user_attrs["folder"]) for trial in sweep.trials()]
+    outcomes = [outcome for place in folders if (outcome := read_outcome(place)) is not None]
+    holders = folders if mode == "job" else list((folder / name / "workers").iterdir())
+    jobs = sorted({handle.name for place in holders if (handle := read_handle(place)) is not None})
+    spent = sum(_processor_times(jobs)) + own - 2 * sum(outcome.processor_s for outcome in outcomes)
+    return seconds - sum(outcome.seconds for outcome in outcomes), spent
+
+
+def _own_processor_time() -> float:
+    """Of this process and the programs that it ran, s."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def _job_ids(*which: str) -> set[str]:
+    told = subprocess.run(["sacct", "-n", "-X", "-o", "JobID", *which], check=True, capture_output=True, text=True)
+    return set(told.stdout.split())
+
+
+def _processor_times(jobs: list[str]) -> list[float]:
+    """Of jobs that end just now, by Slurm's account, s."""
+    command = ["sacct", "-n", "-P", "-o", "JobID,State,TotalCPU", f"--jobs={','.join(jobs)}"]
+    while True:
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        whole = [line.split("|") for line in told if line.partition("|")[0] in jobs]  # not their steps, which are in it
+        if len(whole) == len(jobs) and not any(state in _UNFINISHED for _, state, _ in whole):
+            return [_seconds(spent) for _, _, spent in whole]
+        time.sleep(1)
+
+
+def _seconds(text: str) -> float:
+    """Of Slurm's "1:02:03" or "02:03.456"."""
+    return sum(float(part) * 60**i for i, part in enumerate(reversed(text.split(":"))))
 
 
 def measure_pruning(folder: Path, options: argparse.Namespace) -> None:
@@ -87,7 +134,7 @@ def measure_pruning(folder: Path, options: argparse.Namespace) -> None:
         for pruner in ("none", "asha"):
             sweep, _ = _run(
                 folder, f"{pruner}-{seed}", "--cluster", "local", "--trials", str(options.trials), "--seed", str(seed), "--sampler",
-                "random", "--pruner", pruner, "--parallel", str(options.parallel), *_problem(options.data, 60),
+                "random", "--pruner", pruner, "--parallel", str(options.parallel), "--mode", "workers", *_problem(options.data, 60),
             )  # fmt: skip
             curves.append(curve_of(sweep, 60 if options.data is None else 200))
         shares.append(curves[1].steps[-1] / curves[0].steps[-1])

@@ -58,7 +58,9 @@ def decide(events: Sequence[dict[str, Any]], restarts: int, went_on: int = 0) ->
     if last["event"] == "finished":
         return Verdict(False, "it has finished")
     if last.get("final"):
-        return Verdict(False, error)
+        return Verdict(False, error or str(last.get("why", "")))
+    if not restarts:
+        return Verdict(False, error or str(last.get("why") or "it was stopped"))
     if len(ends) > restarts or (last.get("full") and went_on >= restarts):
         return Verdict(
             False, f"{error or 'it was stopped'}; it went on by itself {restarts} times, and --restarts allows no more"
@@ -138,7 +140,10 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     if state != "RUNNING":  # cancelled, out of time, or requeued by somebody: it is Slurm's already
         say(f"again: Slurm says {state} of job {job_id}; nothing to do here")
         return status or 1
-    verdict = decide(note_silent_end(run_dir, status), restarts_of(run_dir), _slurms_count())
+    events = note_silent_end(run_dir, status)
+    verdict = decide(events, restarts_of(run_dir), _slurms_count())
+    if not verdict.goes_on and not status and events[-1]["event"] == "stopped":
+        return 0  # ended for good by who listens to it: nothing was given up
     if not verdict.goes_on:
         note(run_dir, "gave up", error=verdict.why)
         say(f"again: the run stops here: {verdict.why}", wrong=True)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from hpc.fit import checks_left, note_fit
 from hpc.outcome import PreflightFailed
 from hpc.world import World
 from v2a.comm import Comm, LocalComm
@@ -24,26 +25,33 @@ def limit_threads(world: World) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))  # read when torch is imported, later
 
 
-def preflight(world: World, folder: Path, shared_timeout_s: float) -> None:
+def preflight(world: World, folder: Path, shared_timeout_s: float, fit_s: float = 0.0) -> None:
     """Look at this rank's node (`hpc.preflight` itself looks at most things only once on each node).
 
     Args:
         world: this rank's.
         folder: where runs' folders are; the nodes must see each other's files in it.
         shared_timeout_s: how long that may take.
+        fit_s: for how long a node that passed is not asked again what cannot change; 0 to ask everything.
 
     Raises:
         PreflightFailed: the node is not fit.
     """
     from hpc.preflight import run_preflight, summarise
+    from hpc.preflight.gpu_facts import device_nodes
 
-    findings = run_preflight(world, folder, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=shared_timeout_s)
+    only = checks_left(folder, world.host, fit_s, bool(device_nodes())) if fit_s else None
+    findings = run_preflight(
+        world, folder, min_free_bytes=_MIN_FREE_BYTES, shared_timeout_s=shared_timeout_s, only=only
+    )
     failed = [finding for finding in findings if finding.level == "fail"]
     if world.rank == 0 or failed:
         print(summarise(findings), flush=True)
     if failed:
         sentences = "; ".join(finding.sentence for finding in failed)
         raise PreflightFailed(f"{world.host} is not fit to train: {sentences}", any(f.no_room for f in failed))
+    if fit_s and only is None and world.local_rank == 0:
+        note_fit(folder, world.host)
 
 
 Joined = tuple[Comm, Tasks, Callable[[], None]]  # the last one leaves

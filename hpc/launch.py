@@ -18,7 +18,6 @@ import importlib.util
 import math
 import os
 import platform
-import shlex
 import subprocess
 import sys
 import time
@@ -29,14 +28,16 @@ from pathlib import Path
 from typing import Any
 
 from hpc import local
-from hpc.attempt import Attempt
-from hpc.job import JobError, JobSpec, submitit_parameters
+from hpc.attempt import Attempt, Program
+from hpc.batch import python_of, sbatch
+from hpc.job import JobError, JobSpec
 from hpc.plan import Plan, has_new_videos, make_plan
 from hpc.record import RESULT, RUN, append, attempts, read_json
 from hpc.request import Request
 from hpc.slurm_query import SlurmError, my_jobs
 from hpc.snapshot import code_root, git_commit, take_snapshot
 from hpc.states import RunState, state_of
+from hpc.worker import run
 from v2a.stages import shares_tasks
 from v2a.whole import write_json
 
@@ -84,8 +85,15 @@ def launch(stage: str, settings: Iterable[str] = (), **asked: Any) -> Launched:
     return submit(make_plan(Request(stage, tuple(settings), **asked)))
 
 
-def submit(plan: Plan) -> Launched:
-    """Submit a plan, under a lock of the run's folder: two at once make one job."""
+def submit(plan: Plan, program: Program = run, code: Path | None = None) -> Launched:
+    """Submit a plan, under a lock of the run's folder: two at once make one job.
+
+    Args:
+        plan: what to run.
+        program: what every rank of a job calls in place of `hpc.worker.run`, with the same arguments; of a module, so that it can
+            be named in the job. A sweep has one that listens.
+        code: folder of the code that a job runs, for several jobs that share it; None for a snapshot of the code as it is now.
+    """
     spec = plan.spec
     spec.run_dir.mkdir(parents=True, exist_ok=True)
     with _alone(spec.run_dir) as held:
@@ -104,13 +112,14 @@ def submit(plan: Plan) -> Launched:
             print(f"{spec.run_dir.name} has finished, and its videos have changed since: it goes on", file=sys.stderr)
         if (spec.run_dir / RUN).exists() and read_json(spec.run_dir / RUN) is None:
             print(f"{spec.run_dir / RUN} could not be read, and is written anew", file=sys.stderr)
+        copied = plan.request.snapshot and plan.where == "slurm"
         if plan.where == "slurm":
             _need_submitit()
-        code = take_snapshot(spec.run_dir.parent) if plan.request.snapshot and plan.where == "slurm" else code_root()
+        code = code or (take_snapshot(spec.run_dir.parent) if copied else code_root())
         write_json(spec.run_dir / RUN, _describe(plan, code))
         (spec.run_dir / RESULT).unlink(missing_ok=True)
         if plan.where == "slurm":
-            return Launched(spec.run_dir, _sbatch(spec, code), "submitted", state)
+            return Launched(spec.run_dir, _sbatch(spec, code, program), "submitted", state)
         _need_horovod(spec)
         return Launched(spec.run_dir, None, "started", state, local.start(spec, held))
 
@@ -161,27 +170,17 @@ def _refuse_another(plan: Plan) -> None:
         )
 
 
-def _sbatch(spec: JobSpec, code: Path) -> str:
-    """Submit through submitit; the job's id. Its pickles and logs are readable by their owner only."""
-    import submitit
-
-    folder = spec.run_dir / "submitit"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    start = [sys.executable, "-u", str(code / "hpc" / "start.py")]
-    after = [*start, "-m", "hpc.again", "--run-dir", str(spec.run_dir), "--status"]
-    executor = submitit.AutoExecutor(
-        folder=folder, cluster="slurm", slurm_python=shlex.join(start), slurm_max_num_timeout=spec.restarts
+def _sbatch(spec: JobSpec, code: Path, program: Program) -> str:
+    """Submit, and write the job's id down."""
+    attempt = Attempt(spec.stage, spec.overrides, spec.run_dir, spec.controller, program)
+    job_id = sbatch(
+        spec, code, attempt, after=[*python_of(code), "-m", "hpc.again", "--run-dir", str(spec.run_dir), "--status"]
     )
-    executor.update_parameters(**submitit_parameters(spec, after))
-    try:
-        job = executor.submit(Attempt(spec.stage, spec.overrides, spec.run_dir, spec.controller))
-    except submitit.core.utils.FailedJobError as error:
-        raise SlurmError(f"Slurm refused the job (account, QoS, limits?): {error}") from error
     if not any(
-        event.get("job_id") == job.job_id for event in attempts(spec.run_dir)
+        event.get("job_id") == job_id for event in attempts(spec.run_dir)
     ):  # it may have begun already, and said so
-        append(spec.run_dir, "submitted", where="slurm", job_id=job.job_id)
-    return str(job.job_id)
+        append(spec.run_dir, "submitted", where="slurm", job_id=job_id)
+    return job_id
 
 
 def _need_horovod(spec: JobSpec) -> None:

@@ -19,13 +19,13 @@ class Ears:
 
     def __init__(self, listen: Listen | None, rank: int) -> None:
         self._listen = listen if rank == 0 else None
-        self._asked = False
+        self.asked = False  # on rank 0: it was asked to end the run
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """`v2a.stages.Context.report`."""
         if self._listen is not None and self._listen(step, metrics):
-            self._asked = True
+            self.asked = True
 
     def or_asked(self, should_stop: Callable[[], bool]) -> Callable[[], bool]:
         """`v2a.stages.Context.should_stop`: the loop makes all ranks agree on it, so one rank's answer stops all."""
-        return lambda: should_stop() or self._asked
+        return lambda: should_stop() or self.asked

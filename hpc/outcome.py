@@ -28,7 +28,16 @@ class PreflightFailed(RuntimeError):  # noqa: N818 - the name says what happened
 
 
 class Stopped(RuntimeError):  # noqa: N818 - not an error of anybody's
-    """Something asked the run to stop, and all ranks did, between two steps."""
+    """Something asked the run to stop, and all ranks did, between two steps.
+
+    Args:
+        why: a sentence.
+        final: it is not to go on by itself.
+    """
+
+    def __init__(self, why: str, *, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
 
 
 @contextmanager
@@ -45,7 +54,7 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
         yield
     except Stopped as stopped:
         if world.rank == 0:
-            note(run_dir, "stopped", why=str(stopped), step=_step(run_dir))
+            note(run_dir, "stopped", why=str(stopped), step=_step(run_dir), final=stopped.final or None)
         raise
     except PreflightFailed as error:
         where = {"rank": world.rank, "unfit": None if error.full else world.host}

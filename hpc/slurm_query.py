@@ -90,7 +90,7 @@ def is_configured() -> bool:
     if shutil.which("sbatch") is None:
         return False
     try:
-        _ask("sinfo", "--noheader", "--format=%P")
+        ask("sinfo", "--noheader", "--format=%P")
     except SlurmError as error:
         # Programs without a cluster. Anything else, a controller that is down for example, must not make a job that was
         # meant for the cluster run on its login node.
@@ -106,7 +106,7 @@ def partitions() -> dict[str, Partition]:
     Raises:
         SlurmError: sinfo failed.
     """
-    return parse_partitions(_ask("sinfo", "--noheader", "--format=%P|%D|%G|%c|%l"))
+    return parse_partitions(ask("sinfo", "--noheader", "--format=%P|%D|%G|%c|%l"))
 
 
 def parse_partitions(text: str) -> dict[str, Partition]:
@@ -151,7 +151,7 @@ def job_state(job_id: str) -> str:
     Raises:
         SlurmError: the controller does not know the job.
     """
-    match = re.search(r"JobState=(\S+)", _ask("scontrol", "--oneliner", "show", "job", str(job_id)))
+    match = re.search(r"JobState=(\S+)", ask("scontrol", "--oneliner", "show", "job", str(job_id)))
     if match is None:
         raise SlurmError(f"scontrol shows no state of job {job_id}")
     return match.group(1)
@@ -166,7 +166,7 @@ def my_jobs(*options: str) -> dict[str, Job]:
     Raises:
         SlurmError: squeue failed.
     """
-    text = _ask("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_FIELDS}", *options)
+    text = ask("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_FIELDS}", *options)
     jobs = {}
     for line in text.splitlines():
         fields = line.split("|", 9)
@@ -185,7 +185,7 @@ def accounted(job_ids: Iterable[str]) -> dict[str, Job]:
         return {}
     fields = "JobID,State,ExitCode,Start,Partition,NNodes,NodeList,JobName"
     try:
-        text = _ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={wanted}", f"--format={fields}")
+        text = ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={wanted}", f"--format={fields}")
     except SlurmError:
         return {}
     jobs = {}
@@ -205,7 +205,7 @@ def requeue(job_id: str) -> None:
     Raises:
         SlurmError: Slurm refuses.
     """
-    _ask("scontrol", "requeue", str(job_id))
+    ask("scontrol", "requeue", str(job_id))
 
 
 def delay(job_id: str, seconds: float) -> None:
@@ -214,7 +214,7 @@ def delay(job_id: str, seconds: float) -> None:
     Raises:
         SlurmError: Slurm refuses.
     """
-    _ask("scontrol", "update", f"JobId={job_id}", f"StartTime=now+{seconds:.0f}")
+    ask("scontrol", "update", f"JobId={job_id}", f"StartTime=now+{seconds:.0f}")
 
 
 def exclude_nodes(job_id: str, nodes: str) -> None:
@@ -223,7 +223,7 @@ def exclude_nodes(job_id: str, nodes: str) -> None:
     Raises:
         SlurmError: Slurm refuses.
     """
-    _ask("scontrol", "update", f"JobId={job_id}", f"ExcNodeList={nodes}")
+    ask("scontrol", "update", f"JobId={job_id}", f"ExcNodeList={nodes}")
 
 
 def cancel(job_id: str) -> None:
@@ -232,7 +232,7 @@ def cancel(job_id: str) -> None:
     Raises:
         SlurmError: Slurm refuses.
     """
-    _ask("scancel", str(job_id))
+    ask("scancel", str(job_id))
 
 
 def seconds_left(job_id: str) -> int | None:
@@ -241,7 +241,7 @@ def seconds_left(job_id: str) -> int | None:
     Raises:
         SlurmError: the controller does not know the job.
     """
-    text = _ask("squeue", "--noheader", f"--jobs={job_id}", "--format=%L").strip()
+    text = ask("squeue", "--noheader", f"--jobs={job_id}", "--format=%L").strip()
     match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
     if match is None:
         return None
@@ -249,7 +249,15 @@ def seconds_left(job_id: str) -> int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _ask(*command: str) -> str:
+def ask(*command: str) -> str:
+    """What one of Slurm's programs prints.
+
+    Args:
+        command: the program and its arguments.
+
+    Raises:
+        SlurmError: it is not there, fails, or does not answer.
+    """
     config = os.environ.get("SLURM_CONF")
     if config is not None and not os.path.exists(config):
         # Slurm's programs would wait a minute for the file.

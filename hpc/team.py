@@ -24,19 +24,20 @@ class Team:
 
     Args:
         folder: where the runs' folders will be; made when missing, and seen by all nodes.
-        shared_timeout_s: how long the nodes may take to see each other's files in it.
+        controller: how they find each other: "mpi", or "gloo" through the folder.
+        fit_s: for how long a node that passed the preflight is not asked again what cannot change; 0 to ask everything.
 
     Raises:
         hpc.outcome.PreflightFailed: a node is not fit.
     """
 
-    def __init__(self, folder: Path, shared_timeout_s: float = SHARED_TIMEOUT_S) -> None:
+    def __init__(self, folder: Path, controller: str = "mpi", fit_s: float = 0.0) -> None:
         self._world = read_world()
         self.rank, self.size = self._world.rank, self._world.size
         limit_threads(self._world)
         folder.mkdir(parents=True, exist_ok=True)
-        preflight(self._world, folder, shared_timeout_s)
-        self._comm, _, self._close = connect(self._world, folder, "mpi")
+        preflight(self._world, folder, SHARED_TIMEOUT_S, fit_s)
+        self._comm, _, self._close = connect(self._world, folder, controller)
         world = self._world
         print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
 
@@ -68,22 +69,15 @@ class Team:
         """One run, as `hpc.worker.run` does it.
 
         Raises:
-            Stopped: `listen` or `should_stop` asked for it, on any rank; or another process trains the run.
+            Stopped: `listen` or `should_stop` asked for it, on any rank.
             v2a.config.ConfigError: a bad setting.
         """
         config = load_config(stage, overrides)
         run_dir.mkdir(parents=True, exist_ok=True)
         ears = Ears(listen, self.rank)
         context = Context(self._comm, SerialTasks(), run_dir, ears.report, ears.or_asked(should_stop))
-        try:
-            with described(run_dir, stage, overrides, self.size, self.rank):
-                metrics = run_stage(stage, config, context)
-        except ValueError as error:
-            if (
-                type(error).__name__ == "RunBusy"
-            ):  # of v2a's training, on all ranks: not the run's fault, and over some time
-                raise Stopped(str(error)) from error
-            raise
+        with described(run_dir, stage, overrides, self.size, self.rank):
+            metrics = run_stage(stage, config, context)
         if metrics.get("stopped"):
             raise Stopped(f"asked to stop after step {metrics['step']:g}; the run is not finished")
         if self.rank == 0:
@@ -103,7 +97,7 @@ def stop_signals(*, person: bool = False) -> StopSignals:
 
 def team_command(ranks: int, module: str, *arguments: str) -> list[str]:
     """A Python module as so many ranks on this machine, which talk by Gloo."""
-    program = [sys.executable, "-m", module, *arguments]
+    program = [sys.executable, "-u", "-m", module, *arguments]  # -u: one that is killed leaves its last words
     if ranks == 1:
         return program
     gloo = ["--gloo", "--network-interfaces", "lo"]

@@ -1,46 +1,17 @@
-"""Jobs of Slurm whose ranks run a function of Python's, and which of such jobs are still there."""
+"""Which jobs of Slurm's are still there, by their marks and numbers, and how much time this one has left."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from hpc.job import JobSpec, submitit_parameters
-from hpc.slurm_query import SlurmError, _ask, my_jobs, seconds_left
-
-
-def submit_team(spec: JobSpec, function: Callable[..., Any], *arguments: Any) -> str:
-    """Submit a job whose every rank calls `function(*arguments)`.
-
-    Args:
-        spec: nodes, ranks, partition, time; its output is in `run_dir`/submitit.
-        function: of a module, so that it can be named in the job.
-        arguments: what pickle can hold; no secrets.
-
-    Returns:
-        The job's number.
-
-    Raises:
-        SlurmError: Slurm refused it, or does not answer.
-        OSError: the folder cannot be written.
-    """
-    import submitit
-
-    folder = spec.run_dir / "submitit"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
-    executor.update_parameters(**submitit_parameters(spec))
-    try:
-        job = executor.submit(function, *arguments)
-    except submitit.core.utils.FailedJobError as error:
-        raise SlurmError(f"Slurm refused the job (account, QoS, limits?): {error}") from error
-    return str(job.job_id)
+from hpc.job import JobSpec
+from hpc.slurm_query import SlurmError, ask, my_jobs, seconds_left
 
 
 def find_team(spec: JobSpec) -> str | None:
-    """The job of such a submission that waits or runs, by its mark: whoever submitted it may have died before it said so.
+    """The job of a folder that waits or runs, by its mark: whoever submitted it may have died before it said so.
 
     Raises:
         SlurmError: Slurm does not answer.
@@ -61,7 +32,7 @@ def present_jobs(job_ids: Iterable[str]) -> set[str]:
     if not wanted:
         return set()
     try:
-        answer = _ask("squeue", "--noheader", "--format=%A", f"--jobs={','.join(wanted)}")
+        answer = ask("squeue", "--noheader", "--format=%A", f"--jobs={','.join(wanted)}")
     except SlurmError as error:
         if "Invalid job id" in str(error):  # of a single job that ended long ago
             return set()

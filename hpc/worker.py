@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hpc.budget import Budget
 from hpc.gpu_share import GpuShare
 from hpc.job import CONTROLLERS
 from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight, share
+from hpc.listen import Ears, Listen
 from hpc.outcome import PreflightFailed, Stopped, noting
 from hpc.record import RESULT, described
 from hpc.world import World, read_world
@@ -32,17 +33,25 @@ STOPPED = 75  # sysexits.h: EX_TEMPFAIL, "try again later"
 
 @dataclass(frozen=True)
 class Means:
-    """How ranks are brought together.
+    """How ranks are brought together, and who listens to them.
 
     Attributes:
         shared_timeout_s: how long the nodes may take to see each other's files in the folder above the run's.
         processes: for a stage that shares out tasks, and without a launcher: local processes; 0 for this one alone.
         controller: how ranks that train together find each other: "mpi", or "gloo" through the run's folder.
+        fit_s: for how long a node that passed the preflight is not asked again what cannot change; 0 to ask everything.
+        listen: hears on rank 0 what the run reports, and may end it for good.
+        should_stop: asks the run to stop, as a signal does.
+        joined: is called when the ranks have found each other, and the stage begins.
     """
 
     shared_timeout_s: float = SHARED_TIMEOUT_S
     processes: int = 0
     controller: str = "mpi"
+    fit_s: float = 0.0
+    listen: Listen | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    joined: Callable[[], None] = lambda: None
 
 
 def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None = None) -> dict[str, float]:
@@ -53,14 +62,14 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
         overrides: its "key=value" settings.
         run_dir: the run's folder; made when missing. Rank 0 writes `config.json`, `metrics.jsonl` and `result.json` into it, and
             all ranks what becomes of this attempt into `attempts.jsonl`.
-        means: how the ranks are brought together.
+        means: how the ranks are brought together, and who listens.
 
     Returns:
         The stage's final metrics.
 
     Raises:
         PreflightFailed: this node, or another of the job, is not fit.
-        Stopped: USR2 or TERM reached a rank before the last step, or a job's time was nearly up.
+        Stopped: USR2 or TERM reached a rank before the last step, a job's time was nearly up, or who listens asked.
         v2a.config.ConfigError: a bad setting.
         NotADirectoryError: `run_dir`, or what is above it, is a file.
     """
@@ -73,20 +82,22 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
 def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, means: Means) -> dict[str, float]:
     config = load_config(stage, overrides)
     limit_threads(world)
-    preflight(world, run_dir.parent, means.shared_timeout_s)
+    preflight(world, run_dir.parent, means.shared_timeout_s, means.fit_s)
     together = not shares_tasks(stage)
     comm, tasks, close = connect(world, run_dir, means.controller) if together else share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)
+    means.joined()
     record = described(run_dir, stage, overrides, world.size, world.rank)
     gpus = GpuShare(world.rank)
     with record, StopSignals(STOP_SIGNALS, person=False) as stop, Budget.of(world, run_dir) as budget, gpus:
-        asked = Context(
-            comm, tasks, run_dir, _nobody_asks, lambda: stop.requested() or budget.is_spent(), gpus.measured
-        )
-        metrics = run_stage(stage, config, asked)
+        ears = Ears(means.listen, world.rank)
+        asked = ears.or_asked(lambda: stop.requested() or budget.is_spent() or means.should_stop())
+        metrics = run_stage(stage, config, Context(comm, tasks, run_dir, ears.report, asked, gpus.measured))
     if metrics.get("stopped"):
         after = f" after step {metrics['step']:g}" if "step" in metrics else ""
         why = "its time was nearly up" if budget.is_spent() else "asked to stop (USR2 or TERM)"
+        if ears.asked:
+            raise Stopped(f"ended{after} by who listens to it", final=True)
         raise Stopped(f"{why}{after}; the run is not finished")
     if world.rank == 0:
         write_json(run_dir / RESULT, {"stage": stage, "world_size": world.size, **metrics})
@@ -103,10 +114,6 @@ def _make(run_dir: Path) -> None:
         raise NotADirectoryError(
             f"{run_dir} cannot be a run's folder: it, or what is above it, is a file; name another folder"
         ) from None
-
-
-def _nobody_asks(_step: int, _metrics: Mapping[str, float]) -> None:
-    """The run's own records are enough; a sweep listens here."""
 
 
 def parser() -> argparse.ArgumentParser:

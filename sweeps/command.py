@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hpc.checks import check_fits, check_time
-from hpc.job import JobSpec, parse_minutes
-from hpc.slurm_query import is_configured, partitions
 from hpc.stage_settings import absolute_inputs, check_inputs, resolve_settings, training_stages
 from sweeps.defaults import SMALL, STAGE, default_objective, default_space
 from sweeps.driver import Driver
+from sweeps.job import Job, plan_job
 from sweeps.launch import LocalLauncher, SlurmLauncher
 from sweeps.objective import Objective, parse_objective
 from sweeps.options import Options
@@ -52,6 +50,7 @@ class Command:
         make_driver: what runs them.
         slurm: whether they are jobs.
         where: a sentence.
+        notes: more of them.
     """
 
     study: str
@@ -62,6 +61,7 @@ class Command:
     make_driver: Callable[[Sweep], Runner]
     slurm: bool
     where: str
+    notes: tuple[str, ...] = ()
 
     @property
     def after_stop(self) -> str:
@@ -94,19 +94,52 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
         resolve_settings(stage, settings)  # names the nearest stage
         raise StudyError(f"stage={stage} does not train; sweeps are of stage={', stage='.join(training_stages())}")
     space = check_space(stage, settings, _space(given, stage))
-    objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
-    plan = Plan(stage, tuple(absolute_inputs(stage, settings)), tuple(space), tuple(objectives))
-    resolved = plan.resolved()
+    objectives = _objectives(given, stage, space)
+    if given.study is not None:
+        check_name(given.study)
     check_inputs(stage, settings)
-    study = check_name(given.study or plan.name)
+    job = plan_job(given, stage, settings)
+    plan = Plan(stage, tuple(_fixed(job, space)), tuple(space), tuple(objectives))
+    resolved = plan.resolved()
+    study = given.study or plan.name
     folder = given.runs.resolve() / study
     place = find_place(given.storage, folder / JOURNAL)
-    slurm = given.cluster == "slurm" or (given.cluster == "auto" and is_configured())
-    options = _options(given, plan, resolved, place, slurm)
-    make_driver = _driver(given, stage, folder, options, slurm)
-    kind = "workers" if given.mode == "workers" else "jobs of Slurm" if slurm else "local processes"
-    where = f"as {kind}" + (f" on Slurm, {given.nodes} nodes each" if slurm else "")
-    return Command(study, plan, place, folder, options, make_driver, slurm, where)
+    options = _options(given, plan, resolved, place, job)
+    make_driver = _driver(given, folder, options, job)
+    kind = "workers" if given.mode == "workers" else "jobs of Slurm" if job.slurm else "local processes"
+    where = f"as {kind}" + (f" on Slurm, {given.nodes} nodes each" if job.slurm else "")
+    notes = (*job.notes, *_crowded(options, job))
+    return Command(study, plan, place, folder, options, make_driver, job.slurm, where, notes)
+
+
+def _crowded(options: Options, job: Job) -> list[str]:
+    """A sentence when more ranks would run here at once than there are cores."""
+    ranks, cores = min(options.parallel, options.trials) * job.spec.world_size, len(os.sched_getaffinity(0))
+    crowded = not job.slurm and ranks > cores
+    return [f"warning: {ranks} ranks at once on {cores} cores of this machine: they will wait for each other"] * crowded
+
+
+def _objectives(given: argparse.Namespace, stage: str, space: Sequence[Parameter]) -> list[Objective]:
+    objectives = [parse_objective(text) for text in given.objective or [default_objective(stage)]]
+    names = [objective.name for objective in objectives]
+    searched = {parameter.name for parameter in space}
+    settings = resolve_settings(stage, [])
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"{name} is an objective twice; leave one of them out")
+        if name in settings and name not in searched:
+            raise StudyError(f"{name} is the same for every trial, and no objective: search it, or leave it out")
+    if len(names) == 1 and names[0] in searched:
+        raise StudyError(f"{names[0]} alone is known before a trial runs: give a metric with --objective, too")
+    return objectives
+
+
+def _fixed(job: Job, space: Sequence[Parameter]) -> list[str]:
+    """Settings that stay: those of the cluster's profile among them, unless they are searched."""
+    searched = {parameter.name for parameter in space}
+    return absolute_inputs(
+        job.spec.stage, [setting for setting in job.settings if setting.partition("=")[0] not in searched]
+    )
 
 
 def _space(given: argparse.Namespace, stage: str) -> list[Parameter]:
@@ -114,15 +147,16 @@ def _space(given: argparse.Namespace, stage: str) -> list[Parameter]:
     if given.space is not None:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
 
         try:
             space += from_items(OmegaConf.to_container(OmegaConf.load(given.space)))
-        except (OSError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
             raise SpaceError(f"the space {given.space} cannot be read: {error}") from None
     return space or default_space(stage)
 
 
-def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], place: Place, slurm: bool) -> Options:
+def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], place: Place, job: Job) -> Options:
     trials = given.trials if given.trials is not None else _TRIALS
     if given.sampler == "grid":
         trials = check_grid(plan.space, given.trials, cut=given.cut_grid)
@@ -131,6 +165,8 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
             raise StudyError(
                 f"expected {name} of at least {int(name != '--retries')}, but got {value - (name == '--retries')}"
             )
+    if given.seed is not None and not 0 <= given.seed < 2**32:
+        raise StudyError(f"expected --seed from 0 to 2**32 - 1, but got {given.seed}")
     several = len(plan.objectives) > 1
     if several and given.pruner not in (None, "none"):
         raise StudyError(
@@ -143,9 +179,9 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
     of_settings = objective.name in resolved
     steps, every = _steps(resolved, objective)
     return Options(
-        storage=place.spec, trials=trials, parallel=given.parallel or (4 if slurm else 2), sampler=given.sampler, pruner=pruner,
+        storage=place.spec, trials=trials, parallel=given.parallel or (4 if job.slurm else 2), sampler=given.sampler, pruner=pruner,
         seed=given.seed, retries=given.retries, metric="" if several or of_settings else objective.name, steps=steps, every=every,
-        nodes=given.nodes, ranks_per_node=given.ranks_per_node,
+        nodes=job.spec.nodes, ranks_per_node=job.spec.ranks_per_node, controller=job.spec.controller,
     )  # fmt: skip
 
 
@@ -156,26 +192,16 @@ def _steps(resolved: dict[str, Any], objective: Objective) -> tuple[int, int]:
     return steps, int(resolved.get(often, 1)) or steps
 
 
-def _driver(
-    given: argparse.Namespace, stage: str, folder: Path, options: Options, slurm: bool
-) -> Callable[[Sweep], Runner]:
-    spec = JobSpec(
-        stage, (), folder, nodes=given.nodes, ranks_per_node=given.ranks_per_node, gpus_per_node=given.gpus_per_node,
-        cpus_per_rank=given.cpus_per_rank, minutes=parse_minutes(given.time), partition=given.partition,
-    )  # fmt: skip
+def _driver(given: argparse.Namespace, folder: Path, options: Options, job: Job) -> Callable[[Sweep], Runner]:
     if given.mode == "workers" and given.cluster == "auto" and os.environ.get("SLURM_JOB_ID"):
         return lambda sweep: WorkerHere(sweep, folder, options)
-    if slurm:
-        known = partitions()
-        check_fits(spec, known)
-        check_time(spec, known)
-    ranks = spec.world_size
+    ranks = job.spec.world_size
     threads = max(1, len(os.sched_getaffinity(0)) // (options.parallel * ranks))
-    look_s = _SLURM_LOOK_S if slurm else 1.0
+    look_s = _SLURM_LOOK_S if job.slurm else 1.0
     if given.mode == "workers":
-        places = SlurmWorkers(spec) if slurm else LocalWorkers(ranks, threads)
+        places = SlurmWorkers(job.spec) if job.slurm else LocalWorkers(ranks, threads)
         return lambda sweep: Supervisor(sweep, folder, places, options, look_s)
-    launcher = SlurmLauncher(spec) if slurm else LocalLauncher(ranks, threads)
+    launcher = SlurmLauncher(job.request) if job.slurm else LocalLauncher(ranks, threads)
     return lambda sweep: Driver(sweep, folder, launcher, options, look_s)
 
 
@@ -186,6 +212,7 @@ def say(command: Command) -> Sequence[str]:
         f"study {command.study}: {options.trials} trials of stage {plan.stage}, {options.parallel} at once, {command.where}",
         f"  in {command.place.label}; runs in {command.folder}",
         f"  settings: {' '.join(plan.settings) or 'the defaults'}",
+        *(f"  {note}" for note in command.notes),
         *(f"  search: {parameter.described}" for parameter in plan.space),
         f"  objective: {', '.join(map(str, plan.objectives))}; sampler {options.sampler}, pruner {options.pruner}",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from hpc.job import JobSpec
+from hpc.launch import submit
+from hpc.plan import make_plan
+from hpc.record import append, attempts, since_submitted
+from hpc.request import Request
 from hpc.slurm_query import SlurmError
+from hpc.snapshot import take_snapshot
+from hpc.states import process_begun
 from hpc.team import team_command
-from hpc.team_job import find_team, present_jobs, submit_team
-from sweeps.trial import run_alone
+from hpc.team_job import present_jobs
+from sweeps.trial import run_in_job
 from sweeps.trial_folder import (
     Handle,
     Outcome,
@@ -24,6 +30,8 @@ from sweeps.trial_folder import (
     hold,
     is_held,
     process_here,
+    read_outcome,
+    read_task,
     write_handle,
     write_outcome,
 )
@@ -78,9 +86,11 @@ class LocalLauncher:
         try:
             forget_attempt(folder)
             command = team_command(self.ranks, "sweeps.trial", str(folder))
-            self._children[folder] = start_process(command, folder / _LOG, held, self.threads)
+            child = self._children[folder] = start_process(command, folder / _LOG, held, self.threads)
         finally:
             os.close(held)
+        here, begun = socket.gethostname(), process_begun(child.pid)
+        append(folder, "submitted", where="local", host=here, pid=child.pid, begun=begun)
 
     def stop(self, folders: Iterable[Path]) -> None:
         """They end after a checkpoint; one that has not begun yet ends at once, and is to be continued."""
@@ -91,28 +101,41 @@ class LocalLauncher:
 
 @dataclass
 class SlurmLauncher:
-    """Jobs of Slurm.
+    """Jobs of Slurm, by the door of `hpc.submit`: the cluster's profile, the checks, the record, and one copy of the code.
 
     Attributes:
-        spec: nodes, ranks, partition and time of each.
+        request: what is asked of each, beside its settings and its folder.
         poll_s: between two looks at the runs' folders.
     """
 
-    spec: JobSpec
-    poll_s: float = 1.0
+    request: Request
+    poll_s: float = 0.5
+    _code: Path | None = None
 
     def start(self, folder: Path, handle: Handle) -> None:
-        """Submit a job, unless the trial has one: a driver that was killed could not write its number down.
+        """Submit a job, unless the trial has one: a driver that was killed could not write its number down. Who tries again is the
+        study, not the job itself.
 
         Raises:
             hpc.slurm_query.SlurmError: Slurm refused it, or does not answer.
+            hpc.job.JobError: the folder cannot be used.
         """
-        spec = replace(self.spec, run_dir=folder)
-        job = find_team(spec)
-        if job is None:
-            forget_attempt(folder)
-            job = submit_team(spec, run_alone, folder)
-        write_handle(folder, replace(handle, kind="slurm", name=job))
+        task = read_task(folder)
+        unfit = sorted({str(event["unfit"]) for event in attempts(folder) if event.get("unfit")})
+        exclude = ",".join([*([self.request.exclude] if self.request.exclude else []), *unfit]) or None
+        request = replace(
+            self.request, settings=tuple(task.overrides), runs=folder.parent, name=folder.name, exclude=exclude
+        )
+        self._code = self._code or take_snapshot(folder.parent)
+        if (before := read_outcome(folder)) is not None and before.state == "stopped":
+            forget_attempt(folder)  # not what a job says that lives unknown to us
+        if [event.get("where") for event in since_submitted(attempts(folder))[:1]] == ["local"]:
+            append(folder, "stopped", why="its process is gone")  # maybe on another machine, where nobody else can know
+        launched = submit(make_plan(request), run_in_job, self._code)
+        write_handle(folder, replace(handle, kind="slurm", name=launched.job_id or ""))
+        if launched.how == "finished":  # and was killed before it could say so
+            numbers = {name: value for name, value in (launched.state.result or {}).items() if isinstance(value, float)}
+            write_outcome(folder, Outcome("complete", metrics=numbers, step=numbers.get("step", 0.0)))
 
     def stop(self, folders: Iterable[Path]) -> None:
         """They go on: the next driver finds how they ended."""

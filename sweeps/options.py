@@ -22,6 +22,7 @@ class Options:
         every: steps between two reports of it.
         nodes: of each run.
         ranks_per_node: likewise.
+        controller: how a worker's ranks find each other, "mpi" or "gloo".
     """
 
     storage: str
@@ -36,3 +37,4 @@ class Options:
     every: int
     nodes: int = 1
     ranks_per_node: int = 1
+    controller: str = "mpi"

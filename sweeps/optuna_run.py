@@ -20,6 +20,7 @@ from hpc.stage_settings import ConfigError, resolve_settings
 from hpc.team import stop_signals
 from hpc.worker import split_stage
 from sweeps.command import Command, make_command, say
+from sweeps.look import look_at
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
@@ -81,14 +82,26 @@ def _add_ways(top: argparse.ArgumentParser) -> None:
         "--runs", type=Path, default=Path("runs"), help="folder of all runs, seen by all nodes (default: runs)"
     )
     ways.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
+    _add_places(top)
+
+
+def _add_places(top: argparse.ArgumentParser) -> None:
+    by_profile = "(default: by the cluster's profile, else by the partition, as of hpc.submit)"
     where = top.add_argument_group("where")
     where.add_argument("--cluster", choices=("auto", "slurm", "local"), default="auto", help="where (default: auto)")
+    where.add_argument(
+        "--profile", metavar="NAME", help="of the cluster, as of hpc.submit (default: by its partitions)"
+    )
     where.add_argument("--nodes", type=int, default=1, help="of each trial (default: 1)")
-    where.add_argument("--ranks-per-node", type=int, default=1, help="Horovod ranks on each (default: 1)")
-    where.add_argument("--gpus-per-node", type=int, default=0, help="GPUs asked for on each node (default: 0)")
-    where.add_argument("--cpus-per-rank", type=int, default=1, help="cores for each rank (default: 1)")
-    where.add_argument("--partition", help="Slurm partition (default: the cluster's own)")
-    where.add_argument("--time", default="1:00:00", help="time limit of a job, as Slurm writes it (default: 1:00:00)")
+    where.add_argument("--ranks-per-node", type=int, help=f"Horovod ranks on each {by_profile}")
+    where.add_argument("--gpus-per-node", type=int, help=f"GPUs asked for on each node {by_profile}")
+    where.add_argument("--cpus-per-rank", type=int, help=f"cores for each rank {by_profile}")
+    where.add_argument("--partition", help="Slurm partition (default: the profile's, else the cluster's)")
+    where.add_argument("--time", help=f"time limit of a job, as Slurm writes it {by_profile}")
+    where.add_argument("--account", help="Slurm account")
+    where.add_argument("--qos", help="Slurm QoS")
+    where.add_argument("--exclude", metavar="NODES", help="nodes to keep away from, as Slurm writes them")
+    where.add_argument("--controller", choices=("mpi", "gloo"), help="gloo where srun has no PMIx (default: mpi)")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in say(command):
             print(line, flush=True)
         if options.dry_run:
+            print(f"  dry run: {look_at(command.place, command.study, command.plan)}; nothing was done")
             return 0
         return _search(command)
     except (

@@ -51,6 +51,10 @@ class Parameter:
         """Refuse what nothing can be chosen from."""
         if self.kind not in KINDS:
             raise SpaceError(f"expected {self.name} to be of kind {', '.join(KINDS)}, but got {self.kind!r}")
+        if not isinstance(self.when, str):
+            raise SpaceError(
+                f"expected the condition of {self.name} to be text like model.name=residual, but got {self.when!r}"
+            )
         if self.kind == "choice":
             if len(set(self.choices)) < 2:
                 raise SpaceError(
@@ -61,9 +65,9 @@ class Parameter:
             raise SpaceError(f"expected low < high for {self.name}, but got {self.low:g} and {self.high:g}")
         if self.kind == "log" and self.low <= 0:
             raise SpaceError(f"expected log({self.name}) from above 0, but got {self.low:g}")
-        if self.kind == "int" and (self.low % 1 or self.high % 1 or self.step < 1):
+        if self.kind == "int" and (self.low % 1 or self.high % 1 or self.step < 1 or self.step % 1):
             raise SpaceError(f"expected whole numbers and a step of at least 1 for {self.name}")
-        if self.points < 2:
+        if self.points < 2 or self.points % 1:
             raise SpaceError(f"expected two points of a grid or more for {self.name}, but got {self.points}")
 
     def ends(self) -> tuple[Value, ...]:
@@ -132,6 +136,9 @@ def parse_parameter(text: str) -> Parameter:
     found = Parameter(name, kind, float(numbers[0]), float(numbers[1]), when=when)
     if len(numbers) == 2:
         return found
+    if numbers[2] % 1 or not math.isfinite(numbers[2]):  # type: ignore[arg-type]
+        what = "step" if kind == "int" else "number of points of a grid"
+        raise SpaceError(f"expected the third number of {name}={kind}(…) to be a whole {what}, but got {arguments[2]}")
     third = int(numbers[2])
     return replace(found, step=third) if kind == "int" else replace(found, points=third)
 

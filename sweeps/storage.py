@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -52,15 +53,35 @@ def open_storage(place: Place, patience_s: float = PATIENCE_S, first_s: float = 
     """
     try:
         if place.kind != "postgresql":
+            check_file(place)
             place.path.parent.mkdir(parents=True, exist_ok=True)
-        return _open_journal(place) if place.kind == "journal" else _open_tables(place, patience_s, first_s)
+        return open_journal(place) if place.kind == "journal" else _open_tables(place, patience_s, first_s)
     except ImportError:
         raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
     except OSError as error:
         raise StorageError(f"the study's file {place.path} cannot be used: {error.strerror}") from None
 
 
-def _open_journal(place: Place) -> Storage:
+def check_file(place: Place) -> None:
+    """See that a journal or SQLite file is one, or can be made.
+
+    Raises:
+        StorageError: it is a folder or a device, or may not be written.
+    """
+    there = place.path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    sound = (there.is_file() and there == place.path) or (there.is_dir() and there != place.path)
+    if not sound or not os.access(there, os.W_OK):
+        raise StorageError(f"the study's file {place.path} cannot be used: {there} is no file or folder to write to")
+
+
+def open_journal(place: Place) -> Storage:
+    """A journal file that is there, or that the first change will make.
+
+    Raises:
+        StorageError: it is no journal, or damaged.
+    """
     from optuna.storages.journal import JournalStorage
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-_PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
+PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
 _MISSING = "missing_metric"
 _TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
 ENDED_UNASKED = "its process ended while it was chosen"
@@ -242,12 +242,25 @@ def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
                 raise StudyError(f"there is no study {name!r} in {storage.place.label}; there are: {known}") from None
             directions = [objective.direction for objective in plan.objectives]
             study = optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
-            study.set_user_attr(_PLAN, plan.as_dict())
-        there = plan_from(study.user_attrs.get(_PLAN))
-    if plan is not None and (lines := differences(there, plan)):
+            study.set_user_attr(PLAN, plan.as_dict())
+        there = plan_from(study.user_attrs.get(PLAN))
+    refuse_another(name, differences(there, plan) if plan is not None else [])
+    return Sweep(storage, study, plan or there)
+
+
+def refuse_another(name: str, lines: Sequence[str]) -> None:
+    """See that a study is about what it shall be about.
+
+    Args:
+        name: of the study.
+        lines: how it differs.
+
+    Raises:
+        StudyError: it does; shows them.
+    """
+    if lines:
         raise StudyError(
             f"the study {name!r} is about something else:\n  "
             + "\n  ".join(lines)
             + "\ngo on with what it has, or choose another name with --study"
         )
-    return Sweep(storage, study, plan or there)

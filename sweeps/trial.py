@@ -10,63 +10,112 @@ import argparse
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hpc import worker
+from hpc.fit import forget_fit
+from hpc.listen import Listen
 from hpc.outcome import PreflightFailed, Stopped
 from hpc.stage_settings import ConfigError
-from hpc.team import Team, stop_signals
+from hpc.team import stop_signals
 from hpc.world import read_world
 from sweeps.listener import Listener
 from sweeps.trial_folder import Outcome, Task, forget_attempt, read_task, write_outcome, write_place
+
+Train = Callable[[Listen | None, Callable[[], None]], Mapping[str, float]]
+FIT_S = 900.0  # for so long a node that passed the preflight is only asked what may change: trials are short and many
 
 
 class TrialFailed(RuntimeError):  # noqa: N818 - the name says what happened
     """A run ended with an error on this rank, and the others may not know; its outcome is written."""
 
 
-def run_trial(team: Team, folder: Path, task: Task, should_stop: Callable[[], bool]) -> Outcome:
-    """Run it on all ranks of a team, and leave its outcome in the folder.
+def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
+    """Run it on this rank, and leave its outcome in the folder.
 
     Args:
-        team: the ranks; all call this together.
+        rank: this process's; all ranks call this together.
         folder: the trial's.
-        task: what to run; the same on all ranks.
-        should_stop: whether this rank was asked to stop.
+        task: what it is; the same on all ranks.
+        train: runs it, by `hpc.worker.run` or by a team of ranks that stays together; takes who listens, and what to call when the
+            ranks have found each other.
 
     Returns:
         How it ended; on rank 0 with all that is known.
 
     Raises:
-        TrialFailed: an error that other ranks may not have: the team is of no further use.
+        TrialFailed: an error that other ranks may not have: these ranks are of no further use.
     """
-    listener, begun = Listener(task), time.monotonic()
-    if team.rank == 0:
-        write_place(folder)
+    listener, begun, busy = Listener(task), time.monotonic(), time.process_time()
+
+    def joined() -> None:
+        nonlocal begun, busy
+        begun, busy = time.monotonic(), time.process_time()
+
     try:
-        metrics = team.run(task.stage, task.overrides, folder, listener if task.metric else None, should_stop)
-    except Stopped as error:
-        outcome = _stopped(listener, str(error))
-    except (FloatingPointError, ConfigError) as error:  # all ranks raise these together
-        outcome = Outcome("failed", str(error))
+        metrics = dict(train(listener if task.metric else None, joined))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        write_outcome(folder, Outcome("failed", f"rank {team.rank} on {socket.gethostname()}: {reason}"))
-        raise TrialFailed(reason) from error
+        outcome = _ended_by(error, listener)
+        if outcome is None:
+            raise _failed(error, rank, folder) from error
     else:
         outcome = Outcome("complete", metrics=metrics, step=metrics.get("step", 0.0))
-    if team.rank == 0:
-        outcome = replace(outcome, seconds=time.monotonic() - begun)
+    if rank == 0:
+        outcome = replace(outcome, seconds=time.monotonic() - begun, processor_s=time.process_time() - busy)
         listener.finish()
         write_outcome(folder, outcome)
+        print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
     return outcome
 
 
-def _stopped(listener: Listener, why: str) -> Outcome:
-    if listener.pruned_at is None:
-        return Outcome("stopped", why)
-    return Outcome("pruned", f"pruned at step {listener.pruned_at}", step=listener.pruned_at)
+def _ended_by(error: Exception, listener: Listener) -> Outcome | None:
+    """How a run ended that all ranks left together; None when only some did."""
+    if isinstance(error, Stopped):
+        if listener.pruned_at is None:
+            return Outcome("stopped", str(error))
+        return Outcome("pruned", f"pruned at step {listener.pruned_at}", step=listener.pruned_at)
+    if type(error).__name__ == "RunBusy":  # of v2a's training: not the run's fault, and over some time
+        return Outcome("stopped", str(error))
+    if isinstance(error, (FloatingPointError, ConfigError)):
+        return Outcome("failed", str(error))
+    return None
+
+
+def _failed(error: Exception, rank: int, folder: Path) -> TrialFailed:
+    """Write down why this rank failed. A node that is not fit, and another rank's death (`HorovodInternalError`, which is not
+    imported: there may be no Horovod here), are not the trial's fault: without an outcome it is lost, and goes on elsewhere."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    host = socket.gethostname()
+    if type(error).__name__ != "HorovodInternalError":
+        forget_fit(folder.parent, host)
+        if not isinstance(error, PreflightFailed):
+            write_outcome(folder, Outcome("failed", f"rank {rank} on {host}: {reason}"))
+    return TrialFailed(reason)
+
+
+def run_in_job(stage: str, overrides: Sequence[str], run_dir: Path, means: worker.Means) -> None:
+    """One trial by the ranks of this job: `hpc.worker.run`, heard by its study. `hpc.launch.submit` takes it as a program.
+
+    Args:
+        stage, overrides, run_dir, means: as of `hpc.worker.run`; the folder holds the trial's task.
+
+    Raises:
+        TrialFailed, ValueError: see `run_trial`; the folder is no trial's.
+    """
+    with stop_signals() as signals:
+        task, rank = read_task(run_dir), read_world().rank
+        if rank == 0:
+            forget_attempt(run_dir)  # of this job before Slurm put it back into the queue
+            # Before torch is loaded and the node is looked at: the driver may be stopped meanwhile.
+            write_place(run_dir)
+
+        def train(listen: Listen | None, joined: Callable[[], None]) -> Mapping[str, float]:
+            heard = replace(means, fit_s=FIT_S, listen=listen, should_stop=signals.requested, joined=joined)
+            return worker.run(stage, overrides, run_dir, heard)
+
+        run_trial(rank, run_dir, task, train)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,32 +134,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run it; 0 when its outcome is written, whatever it is, 1 when this rank failed."""
     folder: Path = parser().parse_args(arguments).folder
     try:
-        return run_alone(folder)
+        task = read_task(folder)
+        run_in_job(task.stage, task.overrides, folder, worker.Means())
     except (TrialFailed, ValueError) as error:
         print(f"trial: {error}", file=sys.stderr)
         return 1
-
-
-def run_alone(folder: Path) -> int:
-    """One trial by the ranks of this job.
-
-    Raises:
-        TrialFailed, ValueError: see `run_trial`; the folder is no trial's.
-    """
-    with stop_signals() as signals:
-        task = read_task(folder)
-        if read_world().rank == 0:
-            forget_attempt(folder)  # of this job before Slurm put it back into the queue
-            write_place(folder)  # before torch is loaded and the node is looked at: the driver may be stopped meanwhile
-        try:
-            team = Team(folder.parent)
-        except PreflightFailed as error:
-            write_outcome(folder, Outcome("failed", str(error)))
-            raise TrialFailed(str(error)) from error
-        outcome = run_trial(team, folder, task, signals.requested)
-        team.close()
-    if team.rank == 0:
-        print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
     return 0
 
 

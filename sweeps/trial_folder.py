@@ -78,7 +78,8 @@ class Outcome:
         reason: a sentence, for people.
         metrics: of a run that is complete.
         step: the last one, where it is known.
-        seconds: that this attempt trained.
+        seconds: that this attempt trained, from when its ranks had found each other.
+        processor_s: processor time of rank 0 meanwhile.
     """
 
     state: str
@@ -86,6 +87,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     step: float = 0.0
     seconds: float = 0.0
+    processor_s: float = 0.0
 
 
 def write_task(folder: Path, task: Task) -> None:

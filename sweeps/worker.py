@@ -10,11 +10,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpc.listen import Listen
 from hpc.outcome import PreflightFailed
 from hpc.slurm_query import SlurmError, requeue
 from hpc.stage_settings import ConfigError
@@ -26,7 +27,7 @@ from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.storage import PATIENCE_S, open_storage
 from sweeps.study import Running, Sweep, open_sweep
-from sweeps.trial import TrialFailed, run_trial
+from sweeps.trial import FIT_S, TrialFailed, run_trial
 from sweeps.trial_folder import Task, forget_attempt, write_place
 from sweeps.worker_folder import Worker, read_worker
 
@@ -113,7 +114,7 @@ def work(folder: Path) -> int:
         deadline = time.monotonic() + time_left()
         if read_world().rank == 0:
             write_place(folder)
-        team = Team(Path(worker.folder))
+        team = Team(Path(worker.folder), worker.options.controller, FIT_S)
         more = _run_trials(team, worker, signals.requested, deadline)
         team.close()
         job = os.environ.get("SLURM_JOB_ID")
@@ -137,12 +138,20 @@ def _run_trials(team: Team, worker: Worker, should_stop: Callable[[], bool], dea
             time.sleep(1)
             continue
         begun = time.monotonic()
-        task = Task(**word["task"])
-        outcome = run_trial(team, Path(word["folder"]), task, should_stop)
+        _run_one(team, Path(word["folder"]), Task(**word["task"]), should_stop)
         longest = max(longest, time.monotonic() - begun)
-        if team.rank == 0:
-            print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
     return True
+
+
+def _run_one(team: Team, folder: Path, task: Task, should_stop: Callable[[], bool]) -> None:
+    if team.rank == 0:
+        write_place(folder)
+
+    def train(listen: Listen | None, joined: Callable[[], None]) -> Mapping[str, float]:
+        joined()
+        return team.run(task.stage, task.overrides, folder, listen, should_stop)
+
+    run_trial(team.rank, folder, task, train)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from hpc.batch import sbatch
 from hpc.job import JobSpec
+from hpc.snapshot import take_snapshot
 from hpc.team import team_command
-from hpc.team_job import find_team, submit_team
+from hpc.team_job import find_team
 from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
@@ -76,13 +78,14 @@ class LocalWorkers:
 
 @dataclass
 class SlurmWorkers:
-    """Jobs of Slurm.
+    """Jobs of Slurm, which share one copy of the code.
 
     Attributes:
         spec: nodes, ranks, partition and time of each.
     """
 
     spec: JobSpec
+    _code: Path | None = None
 
     def start(self, folder: Path, worker: Worker) -> bool:
         """One that lives is in the queue.
@@ -95,8 +98,12 @@ class SlurmWorkers:
         write_worker(folder, replace(worker, handle=Handle("slurm", "")))
         spec = replace(self.spec, run_dir=folder)
         found = find_team(spec)  # of a supervisor that was killed before it wrote its number down
-        write_handle(folder, Handle("slurm", found or submit_team(spec, work, folder)))
-        return found is None
+        if found is None:
+            self._code = self._code or take_snapshot(Path(worker.folder))
+            write_handle(folder, Handle("slurm", sbatch(spec, self._code, work, folder)))
+            return True
+        write_handle(folder, Handle("slurm", found))
+        return False
 
     def stop(self, folder: Path) -> None:
         """They go on."""

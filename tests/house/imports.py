@@ -39,6 +39,11 @@ class Import:
         """Whether it is one of these modules or inside one."""
         return any(self.name == root or self.name.startswith(root + ".") for root in roots)
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it, or a module on the way to it, begins with one underscore."""
+        return any(part.startswith("_") and not part.startswith("__") for part in self.name.split("."))
+
 
 def imports_of(source: Source) -> Iterator[Import]:
     """Every import of a file: late ones inside functions, relative ones, and those by name through importlib."""
@@ -88,6 +93,12 @@ def _reason(package: str, source: Source, found: Import) -> str | None:
         return f"{package} does not know {found.name.split('.')[0]}"
     if package == "hpc" and found.is_below("v2a") and not found.is_below(*_FOR_HPC):
         return f"hpc knows {', '.join(_FOR_HPC)} only"
+    if (
+        package in ("hpc", "sweeps", "v2a", "slurm")
+        and found.is_private
+        and found.is_below("hpc", "sweeps", "v2a", "slurm")
+    ):
+        return "what begins with _ is its own module's"
     if package in ("slurm", ".ci") and found.name.split(".")[0] not in {*STANDARD_LIBRARY, package}:
         return "it runs before anything is installed: standard library only"
     return None

@@ -39,6 +39,7 @@ def _stopped(step: int) -> dict[str, Any]:
         ([_STARTED, _failed("killed", 5), _STARTED, _stopped(5), _STARTED, _failed("killed", 5)], True, "killed"),
         ([_STARTED, _failed("expected a batch that divides", 0, final=True)], False, "expected a batch that divides"),
         ([_STARTED, _stopped(5)] * 5, False, "5 attempts in a row ended at step 5: is the time limit too short?"),
+        ([_STARTED, {**_stopped(3), "why": "ended by who listens", "final": True}], False, "ended by who listens"),
         ([_STARTED, {"event": "finished"}], False, "it has finished"),
         ([], True, "before they began"),
     ],

@@ -52,7 +52,8 @@ def train(  # noqa: PLR0913 - the last one by name
 
     Returns:
         "step", "stopped" (1 when it was asked to stop before the last step), "loss_first" and "loss" (of the first and the last
-        record), "skipped" steps, the last whole epoch's numbers as "epoch/…", the last validation's means as "validation/…".
+        record), "skipped" steps, "weights" (how many numbers of the network are trained; a codebook that follows a moving average
+        is none of them), the last whole epoch's numbers as "epoch/…", the last validation's means as "validation/…".
 
     Raises:
         FloatingPointError: too many gradients in a row are not finite; on all ranks, with step and ranks.
@@ -197,6 +198,7 @@ class _Trainer:
         if stopped:
             self._save(None)
         done = {"step": float(self._step), "stopped": float(stopped), "skipped": float(self._skipped)}
+        done["weights"] = float(sum(p.numel() for p in self._task.model.parameters() if p.requires_grad))
         return {**done, "loss_first": self._first, "loss": self._last, **self._epoch_metrics, **self._validated}
 
     def _train_step(self, batches: Iterator[Batch]) -> None:

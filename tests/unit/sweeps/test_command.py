@@ -10,7 +10,11 @@ import pytest
 
 from sweeps import optuna_run
 from sweeps.command import make_command
+from sweeps.place import find_place
 from sweeps.plan import Plan, differences
+from sweeps.storage import open_storage
+from sweeps.study import open_sweep
+from tests.contracts.studies import ME
 from tests.media.moving import moving_discs
 
 TINY = ["--search", "lr=log(1e-3, 1e-1)", "stage=selftest", "steps=3"]
@@ -74,13 +78,23 @@ def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
         (["--study", "ä" * 51, *TINY], "of at most 100 bytes, but got"),
         (["--objective", "loss", *TINY], "expected an objective like"),
         (
-            ["--objective", "loss:min", "--objective", "batch:min", "--pruner", "asha", *TINY],
+            ["--objective", "loss:min", "--objective", "weights:min", "--pruner", "asha", *TINY],
             "several objectives is not pruned",
         ),
         (
-            ["--objective", "loss:min", "--objective", "batch:min", "--sampler", "cmaes", *TINY],
+            ["--objective", "loss:min", "--objective", "weights:min", "--sampler", "cmaes", *TINY],
             "cmaes knows one objective",
         ),
+        (["--objective", "loss:min", "--objective", "loss:min", *TINY], "loss is an objective twice"),
+        (["--objective", "seed:min", *TINY], "seed is the same for every trial"),
+        (["--objective", "lr:min", *TINY], "lr alone is known before a trial runs"),
+        (["--seed", "-1", *TINY], "expected --seed from 0 to 2**32 - 1, but got -1"),
+        (
+            ["--search", "lr=log(1e-3, 1e-1, 1e999)", "stage=selftest"],
+            "to be a whole number of points of a grid, but got 1e999",
+        ),
+        (["--profile", "nope", *TINY], "there is no profile 'nope'"),
+        (["--storage", "journal:/dev/null", *TINY], "/dev/null cannot be used"),
         (["--storage", "postgresql://a:b@c/d", *TINY], "a password on the command line"),
         (["--storage", "postgresql://a@127.0.0.1:1/d", *TINY], "postgresql://a@127.0.0.1:1/d cannot be reached"),
         (["--nodes", "0", *TINY], "expected --nodes of at least 1"),
@@ -96,11 +110,50 @@ def test_what_is_wrong_is_a_sentence_and_nothing_is_begun(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    assert run(*arguments, runs=tmp_path / "runs") == 1
-    captured = capsys.readouterr()
-    assert captured.err.startswith("optuna_run: ")
-    assert said in captured.err
-    assert not (tmp_path / "runs").exists()
+    for more in ([], ["--dry-run"]):
+        assert run(*more, *arguments, runs=tmp_path / "runs") == 1
+        captured = capsys.readouterr()
+        assert captured.err.startswith("optuna_run: ")
+        assert said in captured.err
+        assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{a: b", "cannot be read"),
+        ("- {name: lr, kind: log, low: 1e-3, high: 0.1, when: 5}", "expected the condition of lr to be text"),
+        (
+            "- {name: lr, kind: log, low: 1e-3, high: 0.1, points: 3.5}",
+            "two points of a grid or more for lr, but got 3.5",
+        ),
+    ],
+)
+def test_a_bad_space_file_is_a_sentence(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "space.yaml").write_text(text)
+    assert run("--dry-run", "--space", str(tmp_path / "space.yaml"), "stage=selftest", runs=tmp_path) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_dry_run_says_how_the_study_stands_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given = ["--dry-run", "--study", "mine"]
+    assert run(*given, *TINY, runs=tmp_path) == 0
+    assert "dry run: a new study" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    for spec in (f"journal:{tmp_path}/study.log", f"sqlite:///{tmp_path}/study.db"):
+        parsed = optuna_run.parser().parse_intermixed_args(["--cluster", "local", "--runs", str(tmp_path)])
+        parsed.search = TINY[1:2]
+        plan = make_command(parsed, "selftest", ["steps=3"]).plan
+        sweep = open_sweep(open_storage(find_place(spec, tmp_path, {})), "mine", plan)
+        assert sweep.claim(tmp_path / "trials", ME, sampler="random", trials=1, seed=1) is not None
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert run(*given, "--storage", spec, *TINY, runs=tmp_path) == 0
+        assert "goes on with the study that is there, and has 1 trials" in capsys.readouterr().out
+        assert run("--dry-run", "--study", "other", "--storage", spec, *TINY, runs=tmp_path) == 0
+        assert "dry run: a new study" in capsys.readouterr().out
+        assert run(*given, "--storage", spec, "--search", "batch=choice(8, 16)", *TINY, runs=tmp_path) == 1
+        assert "batch: not searched, not kind choice, choices [8, 16]" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_space_comes_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -16,7 +16,9 @@ import pytest
 
 from hpc import team
 from hpc.job import JobSpec
-from hpc.states import process_begun
+from hpc.record import append
+from hpc.request import Request
+from hpc.states import process_begun, state_of
 from sweeps.launch import LocalLauncher, SlurmLauncher, ask_to_end
 from sweeps.options import Options
 from sweeps.trial import run_trial
@@ -35,9 +37,11 @@ from sweeps.trial_folder import (
 )
 from sweeps.worker_folder import Worker
 from sweeps.workers import SlurmWorkers
+from tests.house.source import CHECKOUT
 from tests.unit.fake_slurm import FakeSlurm
 from v2a.stages import Context
 from v2a.training import alone
+from v2a.whole import write_json
 
 TASK = Task("", "a study", 0, "selftest", ["steps=1000000"], "", "none", 1000000, 1)
 ME = Handle("process", "", attempt=2)
@@ -94,7 +98,8 @@ def test_a_process_that_has_the_number_of_one_that_ended_is_left_alone(
 
 
 def test_a_job_that_nobody_wrote_down_is_found_and_not_submitted_again(fake_slurm: FakeSlurm, tmp_path: Path):
-    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(JobSpec("selftest", (), tmp_path))
+    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(Request("selftest", where="slurm", restarts=0))
+    write_task(folder, TASK)
     launcher.start(folder, ME)
     (folder / "handle.json").unlink()  # the driver was killed before it wrote it
     write_outcome(folder, Outcome("complete"))
@@ -102,11 +107,54 @@ def test_a_job_that_nobody_wrote_down_is_found_and_not_submitted_again(fake_slur
     (job,) = fake_slurm.jobs()
     assert read_handle(folder) == Handle("slurm", str(job["id"]), attempt=2)
     assert read_outcome(folder) == Outcome("complete"), "what that job says meanwhile counts"
+    write_task(tmp_path / "trial-0001", TASK)
     launcher.start(tmp_path / "trial-0001", ME)
     assert len(fake_slurm.jobs()) == 2, "another trial has another job"
     fake_slurm.set(str(job["id"]), state="FAILED")
     launcher.start(folder, ME)
     assert len(fake_slurm.jobs()) == 3
+
+
+def test_a_trial_is_a_job_like_any_other_and_all_share_one_copy_of_the_code(fake_slurm: FakeSlurm, tmp_path: Path):
+    launcher = SlurmLauncher(Request("selftest", where="slurm", nodes=2, exclude="t4-3", restarts=0))
+    scripts = []
+    for number in range(2):
+        folder = tmp_path / "a study" / f"trial-{number:04d}"
+        write_task(folder, TASK)
+        append(folder, "failed", error="no driver", unfit="t4-1")
+        launcher.start(folder, ME)
+        handle = read_handle(folder)
+        assert handle is not None
+        assert state_of(folder).job_id == handle.name
+        assert state_of(folder).state == "pending"
+        run = json.loads((folder / "run.json").read_text())
+        assert (run["stage"], run["spec"]["nodes"], run["spec"]["overrides"]) == ("selftest", 2, TASK.overrides)
+        assert run["spec"]["restarts"] == 0, "the study tries again, and not the job itself"
+        scripts.append(fake_slurm.script(handle.name))
+    (code,) = (tmp_path / "a study" / ".code").iterdir()
+    assert all(f"{code}/hpc/start.py" in script for script in scripts)
+    assert all("hpc.again" in script and "--exclude=t4-3,t4-1" in script for script in scripts)
+    assert (code / "sweeps" / "trial.py").read_bytes() == (CHECKOUT / "sweeps" / "trial.py").read_bytes()
+
+
+def test_a_local_trial_of_another_machine_goes_on_as_a_job(fake_slurm: FakeSlurm, tmp_path: Path):
+    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(Request("selftest", where="slurm", restarts=0))
+    write_task(folder, TASK)
+    append(folder, "submitted", where="local", host="another", pid=1, begun="1")
+    launcher.start(folder, ME)
+    assert len(fake_slurm.jobs()) == 1
+    assert state_of(folder).state == "pending"
+
+
+def test_what_finished_without_a_word_is_not_run_again(fake_slurm: FakeSlurm, tmp_path: Path):
+    folder, launcher = tmp_path / "trial-0000", SlurmLauncher(Request("selftest", where="slurm", restarts=0))
+    write_task(folder, TASK)
+    launcher.start(folder, ME)
+    fake_slurm.set("4711", state="NODE_FAIL")
+    write_json(folder / "result.json", {"stage": "selftest", "world_size": 2, "step": 9.0, "loss": 0.5})
+    launcher.start(folder, ME)
+    assert len(fake_slurm.jobs()) == 1
+    assert read_outcome(folder) == Outcome("complete", metrics={"step": 9.0, "loss": 0.5}, step=9.0)
 
 
 def test_a_worker_that_nobody_wrote_down_is_found(fake_slurm: FakeSlurm, tmp_path: Path):
@@ -130,7 +178,10 @@ def test_a_run_that_another_process_trains_is_looked_at_again(tmp_path: Path, mo
     write_task(folder, TASK)
     with (folder / ".training.lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        outcome = run_trial(team.Team(tmp_path), folder, TASK, lambda: False)
+        here = team.Team(tmp_path)
+        outcome = run_trial(
+            0, folder, TASK, lambda listen, _joined: here.run(TASK.stage, TASK.overrides, folder, listen)
+        )
     assert outcome.state == "stopped", "not its fault, and not its end"
     assert "another process trains" in outcome.reason
     write_outcome(folder, Outcome("complete", metrics={"loss": 1.0}))

@@ -206,10 +206,42 @@ def test_a_killed_driver_loses_nothing_and_two_share_a_study(tmp_path: Path):
 
 
 def test_a_worker_runs_many_trials_in_one_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """And two objectives make a Pareto front: how good, and how many weights."""
     command = arguments(tmp_path, "--mode", "workers", "--trials", "3", "--parallel", "1", "--pruner", "none")
-    assert optuna_run.main([*command, "steps=3"]) == 0
+    objectives = ["--objective", "loss:min", "--objective", "weights:min"]
+    assert optuna_run.main([*command, *objectives, "steps=3"]) == 0
     trials = the_study(tmp_path).trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
     places = {read_place(Path(trial.user_attrs["folder"])) for trial in trials}
     assert len(places) == 1, "one process ran them all"
     assert "3 complete" in capfd.readouterr().out
+    assert {trial.values[1] for trial in trials} == {2401.0}, "two convolutions of 8 channels, and one line"
+    assert report.main(["my study; $HOME", "--runs", str(tmp_path)]) == 0
+    page = (tmp_path / "my study; $HOME" / "report.html").read_text()
+    assert "<h2>Pareto front</h2>\n<svg" in page
+    assert "weights 2401" in page
+
+
+def test_a_worker_that_is_killed_in_mid_trial_leaves_no_trial_behind(tmp_path: Path):
+    command = arguments(tmp_path, "--mode", "workers", "--trials", "2", "--parallel", "1", "--pruner", "none")
+    program = [sys.executable, "-m", "sweeps.optuna_run", *command, "steps=400"]
+    study = tmp_path / "my study; $HOME"
+    folder = study / "trial-0000"
+    driver = subprocess.Popen(program, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_until("a checkpoint in mid-trial", lambda: any((folder / "checkpoints").glob("step-*.json")))
+        worker = process_here(folder)
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        said = driver.communicate(timeout=240)[0]
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, said
+    trials = the_study(tmp_path).trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2, "one is lost, or still RUNNING"
+    assert [read_handle(Path(trial.user_attrs["folder"])).attempt for trial in trials] == [2, 1]  # type: ignore[union-attr]
+    words = (study / "workers" / "0" / "output.log").read_text()
+    assert words.count("rank 0 of 1") == 2, "another worker came"
+    assert "going on from step 200" in words
+    overrides = json.loads((folder / "config.json").read_text())["overrides"]
+    assert {f"{name}={value}" for name, value in trials[0].params.items()} <= set(overrides), "with the same parameters"

@@ -69,6 +69,7 @@ def test_it_learns_and_says_so(tmp_path: Path):
     assert metrics["step"] == 300
     assert metrics["stopped"] == metrics["skipped"] == 0
     assert metrics["loss"] < metrics["loss_first"] / 5
+    assert metrics["weights"] == sum(p.numel() for p in SmallTask().model.parameters())
     assert metrics["validation/loss"] < 1.5
 
 

@@ -1,0 +1,80 @@
+"""Look at a storage without writing to it: what a dry run says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeps.place import Place, StorageError
+from sweeps.plan import Plan, differences, plan_from
+from sweeps.storage import away, check_file, open_journal
+from sweeps.study import PLAN, refuse_another
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+def look_at(place: Place, name: str, plan: Plan) -> str:
+    """How a study would begin: a new one, or one that goes on.
+
+    Args:
+        place: the storage; nothing is made in it.
+        name: of the study.
+        plan: what it shall be about.
+
+    Returns:
+        A sentence.
+
+    Raises:
+        StorageError: the storage cannot be used, or does not answer; names the host or file.
+        StudyError: the study there is about something else (shows the difference), or was made by another program.
+    """
+    study = _find(place, name)
+    if study is None:
+        return "a new study"
+    refuse_another(name, differences(plan_from(study.user_attrs.get(PLAN)), plan))
+    begun = len(study.get_trials(deepcopy=False))
+    return f"goes on with the study that is there, and has {begun} trials"
+
+
+def _find(place: Place, name: str) -> Study | None:
+    import optuna
+
+    if place.kind == "postgresql":
+        return _find_in_tables(place, name)
+    check_file(place)
+    if not place.path.exists():
+        return None
+    if place.kind == "sqlite":
+        return _find_in_tables(place, name)
+    try:
+        return optuna.load_study(study_name=name, storage=open_journal(place).optuna)
+    except KeyError:
+        return None
+
+
+def _find_in_tables(place: Place, name: str) -> Study | None:
+    """Optuna's tables may not be there yet: it makes them when it is told to open them."""
+    import optuna
+    from optuna.storages import RDBStorage
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    database = place.kind == "postgresql"
+    url = place.url if database else f"sqlite:///{place.url}"
+    arguments = {"connect_timeout": 10} if database else {"timeout": 60}
+    try:
+        engine = create_engine(url, connect_args=arguments)
+        try:
+            made = inspect(engine).has_table("alembic_version")
+        finally:
+            engine.dispose()
+        if not made:
+            return None
+        storage = RDBStorage(url, engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+    except ImportError:
+        raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
+    except SQLAlchemyError as error:
+        raise away(place, error) from None
