@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-_PATIENCE_S = 900
+_PATIENCE_S = 1800  # for a machine that is busy with other things
 _SMALL_BYTES = 1300 << 20  # a run wants a gigabyte of free space before it begins
 _LEFT_BYTES = 1_000_000  # room for records, and for half a checkpoint of stage 1
 _CLIPS = ("n=12", "seed=1", "seconds=4", "width=128", "height=72")
