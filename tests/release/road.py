@@ -45,6 +45,7 @@ SMALLER = (
     ),  # two runs to compare
     (r"(v2a\.vqvae|stage=vqvae(?! preset=tiny train\.batch=1))(?: preset=tiny)?", rf"\1 {_TINY}"),
     (r"preset=paper (?=model=)", "decoder=fc crop=0 "),
+    (r"preset=wavenet (?=model=)", "decoder=wavenet "),
     (r"(v2a\.audio(?: --dry-run)?|stage=audio)", rf"\1 {_TINY}"),
     (r"(hpc\.submit .*)--profile rosie --partition dgx --nodes 2 (--dry-run)", r"\1\2"),  # profiles need their Slurm
     (r"(hpc\.submit .*) cluster=testbed", r"\1"),
@@ -87,6 +88,7 @@ class Elsewhere:
 
 
 ELSEWHERE = (
+    Elsewhere(r"python -m v2a\.reproduce.*", "tests/unit/reproduce/test_results.py", '"--size", "tiny"'),
     Elsewhere(r"make demo", "tests/unit/test_demo.py", '"hpc.demo", "--quick"'),
     Elsewhere(
         r"make (setup|test|test-fast|test-slow|docs|wheel|test-oldest)",
