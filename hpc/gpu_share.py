@@ -31,16 +31,16 @@ class GpuShare:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._seen: list[float] = []
+        self._said: dict[str, float] = {}
 
     def measured(self) -> Mapping[str, float]:
-        """`{"gpu_share": …}`, 0 to 1: mean over the GPUs and over the looks since it was asked last, or the newest look. Empty when
-        there was none."""
+        """`{"gpu_share": …}`, 0 to 1: mean over the GPUs and over the looks since it was asked last; the same again when there was
+        none since, and empty when there was none at all."""
         with self._lock:
-            if not self._seen:
-                return {}
-            mean = sum(self._seen) / len(self._seen)
-            del self._seen[:-1]
-        return {"gpu_share": mean}
+            if self._seen:
+                self._said = {"gpu_share": sum(self._seen) / len(self._seen)}
+                self._seen.clear()
+            return self._said
 
     def __enter__(self) -> GpuShare:
         if self._looks:
