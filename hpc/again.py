@@ -167,9 +167,7 @@ def _keep_away(run_dir: Path, job_id: str) -> None:
     """Exclude the nodes that were not fit, those that were excluded before too; unless the job needs every node that there is."""
     spec = (read_json(run_dir / RUN) or {}).get("spec") or {}
     unfit = sorted({str(event["unfit"]) for event in since_submitted(attempts(run_dir)) if event.get("unfit")})
-    known = partitions()
-    there = known.get(spec.get("partition") or "") or next(iter(known.values()), None)  # the default comes first
-    if there is None or int(spec.get("nodes", 1)) + len(unfit) > there.nodes:
+    if not can_spare(unfit, int(spec.get("nodes", 1)), spec.get("partition")):
         say(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition")
         return
     before = [str(spec["exclude"])] if spec.get("exclude") else []
@@ -180,6 +178,22 @@ def _slurms_count() -> int:
     """How often Slurm has queued this job again."""
     text = os.environ.get("SLURM_RESTART_COUNT", "")
     return int(text) if text.isdecimal() else 0
+
+
+def can_spare(unfit: Sequence[str], nodes: int, partition: str | None) -> bool:
+    """Whether a job finds enough nodes without some of them.
+
+    Args:
+        unfit: nodes to keep away from.
+        nodes: that the job needs.
+        partition: where it runs; None for the cluster's default.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    known = partitions()
+    there = known.get(partition or "") or next(iter(known.values()), None)  # the default comes first
+    return there is not None and nodes + len(unfit) <= there.nodes
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -72,7 +72,7 @@ class Driver:
                 self._check_objectives(running)
                 running = self._start_more(self._revive(running))
                 self._table.show()
-                if not running and self._enough and not self._start_more([], again=True):
+                if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
                     self._table.show(last=True)
                     self._say_if_short()
                     return True

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from hpc.again import can_spare
 from hpc.launch import submit
 from hpc.plan import make_plan
 from hpc.record import append, attempts, since_submitted
@@ -121,17 +122,17 @@ class SlurmLauncher:
             hpc.job.JobError: the folder cannot be used.
         """
         task = read_task(folder)
+        plan = make_plan(replace(self.request, settings=tuple(task.overrides), runs=folder.parent, name=folder.name))
         unfit = sorted({str(event["unfit"]) for event in attempts(folder) if event.get("unfit")})
-        exclude = ",".join([*([self.request.exclude] if self.request.exclude else []), *unfit]) or None
-        request = replace(
-            self.request, settings=tuple(task.overrides), runs=folder.parent, name=folder.name, exclude=exclude
-        )
+        if unfit and can_spare(unfit, plan.spec.nodes, plan.spec.partition):
+            away = ",".join([*([plan.spec.exclude] if plan.spec.exclude else []), *unfit])
+            plan = replace(plan, spec=replace(plan.spec, exclude=away))
         self._code = self._code or take_snapshot(folder.parent)
         if (before := read_outcome(folder)) is not None and before.state == "stopped":
             forget_attempt(folder)  # not what a job says that lives unknown to us
         if [event.get("where") for event in since_submitted(attempts(folder))[:1]] == ["local"]:
             append(folder, "stopped", why="its process is gone")  # maybe on another machine, where nobody else can know
-        launched = submit(make_plan(request), run_in_job, self._code)
+        launched = submit(plan, run_in_job, self._code)
         write_handle(folder, replace(handle, kind="slurm", name=launched.job_id or ""))
         if launched.how == "finished":  # and was killed before it could say so
             numbers = {name: value for name, value in (launched.state.result or {}).items() if isinstance(value, float)}

@@ -164,6 +164,13 @@ class Sweep:
             size is not None and len({json.dumps(trial.params, sort_keys=True) for trial in begun}) >= size
         )
 
+    def is_over(self, trials: int) -> bool:
+        """Whether so many trials have begun and ended. A trial that is just chosen counts as begun and is none of `running` yet, so
+        this waits until nobody chooses."""
+        with self._alone():
+            self._set_aside_unasked()
+            return self.is_full(trials) and not self.running()
+
     @staticmethod
     def _counts(trial: FrozenTrial) -> bool:
         return ASIDE not in trial.user_attrs and trial.state.name != "WAITING"

@@ -169,7 +169,7 @@ class Supervisor:
         while not should_stop():
             running = settle_ended(self._sweep, self._sweep.running())
             self._sweep.check_objectives()  # workers end by themselves
-            if not running and self._enough():
+            if not running and self._enough() and self._sweep.is_over(self._options.trials):
                 self._table.show(last=True)
                 return True
             if time.monotonic() - self._looked >= self._look_s:

@@ -71,6 +71,28 @@ def trials_end_in_the_states_of_their_outcomes(open_again: Open, folder: Path) -
     assert again.running() == []
 
 
+def a_study_is_not_over_while_a_trial_is_chosen(open_again: Open, folder: Path) -> None:
+    sweep, other = (open_sweep(open_again(), "chosen", PLAN) for _ in range(2))
+    said: list[bool] = []
+    asking = threading.Thread(target=lambda: said.append(sweep.is_over(1)))
+    with other.storage.lock("sweep chosen"):  # as a worker that claims
+        asked = other.study.ask()
+        assert sweep.running() == []
+        assert sweep.is_full(1)
+        asking.start()
+        asking.join(timeout=0.5)
+        assert said == [], "it did not wait"
+        asked.set_user_attr("folder", str(folder / "trial-0000"))
+    asking.join(timeout=60)
+    assert said == [False]
+    (running,) = sweep.running()
+    sweep.settle(running, Outcome("complete", metrics={"loss": 0.5}))
+    assert sweep.is_over(1)
+    other.study.ask()  # and its process dies
+    assert not sweep.is_over(2), "nobody runs it"
+    assert claim(sweep, folder, trials=2) is not None
+
+
 def no_parameters_come_twice_and_a_space_ends(open_again: Open, folder: Path) -> None:
     sweep, other = (open_sweep(open_again(), "small", CHOICES) for _ in range(2))
     found = [claim(one, folder) for one in (sweep, other, sweep)]
@@ -125,6 +147,7 @@ CONTRACT: dict[str, Callable[[Open, Path], None]] = {
         another_space_is_refused_and_shown,
         a_missing_study_names_those_that_are_there,
         trials_end_in_the_states_of_their_outcomes,
+        a_study_is_not_over_while_a_trial_is_chosen,
         no_parameters_come_twice_and_a_space_ends,
         a_number_of_trials_is_exact_whoever_asks,
         only_one_takes_a_lost_trial_over,

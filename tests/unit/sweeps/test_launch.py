@@ -131,6 +131,13 @@ def test_a_trial_is_a_job_like_any_other_and_all_share_one_copy_of_the_code(fake
         assert (run["stage"], run["spec"]["nodes"], run["spec"]["overrides"]) == ("selftest", 2, TASK.overrides)
         assert run["spec"]["restarts"] == 0, "the study tries again, and not the job itself"
         scripts.append(fake_slurm.script(handle.name))
+    folder = tmp_path / "a study" / "trial-0002"
+    write_task(folder, TASK)
+    for node in ("t4-1", "t4-2", "t4-4"):
+        append(folder, "failed", error="no driver", unfit=node)
+    launcher.start(folder, ME)
+    last = fake_slurm.jobs()[-1]["flags"]
+    assert last["exclude"] == "t4-3", "one that leaves too few nodes would wait for ever"
     (code,) = (tmp_path / "a study" / ".code").iterdir()
     assert all(f"{code}/hpc/start.py" in script for script in scripts)
     assert all("hpc.again" in script and "--exclude=t4-3,t4-1" in script for script in scripts)
