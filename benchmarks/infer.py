@@ -1,7 +1,7 @@
 """Speed and memory of inference, as a whole program, against ffmpeg that only decodes and scales the same file.
 
     python benchmarks/infer.py --model models/audio video.mp4
-    python benchmarks/infer.py --model models/audio --minutes 1 120 video.mp4
+    python benchmarks/infer.py --model models/audio video.mp4 --minutes 1 120
 
 Speed: `python -m v2a.infer` in a process of its own (start, decoding, encoding, sound, WAV, muxing) and
 `ffmpeg -i FILE -vf fps=F,scale=WxH -f null -` at the model's size, in turns; seconds of video a second of wall time, and the ratio
