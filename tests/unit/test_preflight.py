@@ -220,7 +220,7 @@ def test_json_is_one_line_with_host_rank_and_findings(tmp_path):
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
     assert (told["rank"], told["size"], told["findings"][0]["check"]) == (0, 1, "runs")
-    assert set(told["findings"][0]) == {"check", "level", "sentence", "fix"}
+    assert set(told["findings"][0]) == {"check", "level", "sentence", "fix", "no_room"}
 
 
 def test_a_terminal_that_knows_ascii_only_is_no_crash(tmp_path):

@@ -99,7 +99,7 @@ def test_workers_are_deaf_to_signals_for_training(tmp_path: Path):
     make_dataset(tmp_path, 20)
     dataset = ClipDataset(tmp_path, "all")
     loader = iter(make_loader(dataset, ShuffledBatches(20, seed=0, batch=2), workers=2))
-    next(loader)
+    next(loader), next(loader)  # one of each: both have begun
     for worker in loader._workers:
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
             os.kill(worker.pid, number)
