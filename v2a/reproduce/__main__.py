@@ -1,6 +1,6 @@
 """Run the paper's comparisons, and write a page of what came of them: decoders, the codebook's effect, one domain against two.
 
-python -m v2a.reproduce                                    under three hours on two cores; the page is reproduce/results.md
+python -m v2a.reproduce                                    under three hours on two cores; the page is reproduce/full/results.md
 python -m v2a.reproduce --size small --part decoders       less of it
 python -m v2a.reproduce --results docs/results.md
 python -m v2a.reproduce --dry-run                          the commands, in order
@@ -30,9 +30,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m v2a.reproduce", description=f"{summary} The same command goes on where it was stopped.",
         epilog="examples:\n" + examples, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    top.add_argument(
-        "--out", type=Path, default=Path("reproduce"), help="folder of all that is made (default: reproduce)"
-    )
+    top.add_argument("--out", type=Path, help="folder of all that is made (default: reproduce/SIZE)")
     top.add_argument("--results", type=Path, metavar="FILE", help="the page (default: results.md in that folder)")
     top.add_argument(
         "--size", choices=SIZES, default="full", help='"small": half an hour; "tiny": does it run? (default: full)'
@@ -58,16 +56,17 @@ def main(arguments: list[str] | None = None) -> int:
     """0 when the page is written, 1 with a sentence when a command failed, 130 when it was stopped."""
     options = parser().parse_args(arguments)
     parts = tuple(part for part in PARTS if options.part is None or part in options.part)
-    steps = make_steps(options.out, SIZES[options.size], parts)
+    out = options.out or Path("reproduce") / options.size
+    steps = make_steps(out, SIZES[options.size], parts)
     if options.dry_run:
-        print("\n".join(_shown(step, options.out) for step in steps))
+        print("\n".join(_shown(step, out) for step in steps))
         return 0
-    page = options.results or options.out / "results.md"
+    page = options.results or out / "results.md"
     chosen = "".join(f" --part {part}" for part in parts) if options.part else ""
-    made = Made(options.out, steps, options.size, f"python -m v2a.reproduce --size {options.size}{chosen}")
+    made = Made(out, steps, options.size, f"python -m v2a.reproduce --size {options.size}{chosen}")
     try:
         with StopSignals() as stop:
-            whole = run_steps(steps, options.out, options.jobs, stop.requested)
+            whole = run_steps(steps, out, options.jobs, stop.requested)
         if whole:
             write_results(made, page)
     except (StepFailed, OSError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from v2a.reproduce.run import is_done, seconds_of
-from v2a.reproduce.steps import DECODERS, DOMAINS, INPUTS, Step
+from v2a.reproduce.steps import DECODERS, DOMAINS, INPUTS, PAPER, Step
 from v2a.whole import write_whole
 
 _BASELINES = ("redrawn", "retrieval", "shuffled", "noise", "silence")
@@ -67,27 +67,27 @@ def _head(made: Made) -> str:
         "",
         f'Written by `{made.command}`, size "{made.size}": its commands took {minutes} minutes together, one thread each.',
         "All clips are of synthetic videos that no training saw; in brackets 95 % intervals over videos.",
-        "[evaluation.md](evaluation.md) says what the columns mean, and their traps. A small training is not what a decoder",
+        "docs/evaluation.md says what the columns mean, and their traps. A small training is not what a decoder",
         "can reach: compare rows with each other, not with longer trainings.",
     ])  # fmt: skip
 
 
 def _decoders(made: Made, page: Path) -> str:
-    if not made.has("evaluate-decoders"):
+    if not made.has("evaluate-decoders") or not made.has(f"evaluate-{PAPER}"):
         return ""
-    metrics = made.read("evaluate-decoders/metrics.json")
-    rows = [_row(metrics, f"{name}-flyby", name) for name in DECODERS]
+    metrics, papers = (made.read(f"evaluate-{name}/metrics.json") for name in ("decoders", PAPER))
+    of = {name: papers if name == "fc" else metrics for name in DECODERS}
+    rows = [_row(of[name], run, name) for name, run in DECODERS.items()]
     speed = made.read("speed.json") if made.has("speed") else {}
     steps = {step.name: step for step in made.steps}
     costs = []
-    for name in DECODERS:
-        run = f"{name}-flyby"
+    for name, run in DECODERS.items():
         training = seconds_of(steps[run], made.out) / 60
-        costs.append(f"| {name} | {training:.1f} | {speed.get(run, math.nan):.3f} | {_ratio(metrics, run)} |")
+        costs.append(f"| {name} | {training:.1f} | {speed.get(run, math.nan):.4f} | {_ratio(of[name], run)} |")
     lines = [
         "## Decoders of sound",
         "The paper sets its fully connected decoder (`fc`, MSE) against the earlier work's WaveNets, which it calls slow and "
-        f"narrow. Fly-bys, test clips: {metrics['clips']}",
+        f"narrow. Fly-bys; `fc` has the codes of the paper's own stage 1, the others those of ours; test clips: {metrics['clips']}",
         _table([*rows, *_nulls(metrics)]),
         "\n".join(
             [
@@ -97,7 +97,7 @@ def _decoders(made: Made, page: Path) -> str:
             ]
         ),
         _picture(made, page, "decoders", "framewise-flyby", "Truth above framewise's output"),
-        _picture(made, page, "decoders", "fc-flyby", "Truth above fc's output"),
+        _picture(made, page, PAPER, "fc-paper", "Truth above fc's output"),
         _picture(made, page, "decoders", "wavenet-flyby", "Truth above wavenet's output"),
     ]
     return "\n\n".join(line for line in lines if line)
@@ -119,8 +119,7 @@ def _inputs(made: Made, page: Path) -> str:
 
 
 def _domains(made: Made, page: Path) -> str:
-    names = {"flyby": "inputs", "impacts": "impacts", "both": "both"}
-    if not all(made.has(f"evaluate-{names[domain]}") for domain in DOMAINS):
+    if not all(made.has(f"evaluate-{domain}") for domain in DOMAINS):
         return ""
     lines = [
         "## One domain against two",
@@ -128,7 +127,7 @@ def _domains(made: Made, page: Path) -> str:
         "on both together with as many steps.",
     ]
     for domain in DOMAINS:
-        metrics = made.read(f"evaluate-{names[domain]}/metrics.json")
+        metrics = made.read(f"evaluate-{domain}/metrics.json")
         lines.append(f"{_title(domain)}, test clips: {metrics['clips']}")
         lines.append(_table([_row(metrics, f"framewise-{domain}", f"trained on {domain}"), *_nulls(metrics)]))
     apart = _by_corpus(made)

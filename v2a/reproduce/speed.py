@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from v2a.audio.load import load_audio
+from v2a.export.errors import ModelError
 from v2a.whole import write_json
 
 
@@ -22,10 +23,13 @@ def seconds_per_second(run: Path) -> float:
 
     Raises:
         ModelError: there is no model.
+        ValueError: it takes something else than codes.
     """
     torch.set_num_threads(1)
     loaded = load_audio(run, torch.device("cpu"))
     grid = loaded.grid
+    if loaded.decoder.input != "codes":
+        raise ValueError(f"expected a decoder of codes, but {run} takes {loaded.decoder.input}")
     codes = torch.zeros(1, grid.steps, grid.rows, grid.columns, dtype=torch.int64)
     begun = time.process_time()
     loaded.decoder.sound(codes, torch.Generator().manual_seed(0))
@@ -33,12 +37,16 @@ def seconds_per_second(run: Path) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and write; 0."""
+    """Measure and write; 0, or 1 with a sentence."""
     top = argparse.ArgumentParser(prog="python -m v2a.reproduce.speed", description=(__doc__ or "").split("\n")[0])
     top.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run of stage audio, or an exported model")
     top.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON of seconds for each run")
     options = top.parse_args(arguments)
-    write_json(options.out, {run.name: seconds_per_second(run) for run in options.runs})
+    try:
+        write_json(options.out, {run.name: seconds_per_second(run) for run in options.runs})
+    except (ModelError, ValueError, OSError) as error:
+        print(f"speed: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from v2a.reproduce.sizes import Size
 
 DOMAINS = ("flyby", "impacts", "both")
-DECODERS = ("framewise", "fc", "wavenet")
+OURS = ("framewise", "wavenet")  # that take the codes of our stage 1
+PAPER = "paper"  # in place of a domain: fly-bys, coded as in the paper
+DECODERS = {"framewise": "framewise-flyby", "fc": f"fc-{PAPER}", "wavenet": "wavenet-flyby"}  # and the run of each
 INPUTS = ("latents", "pixels")
 PARTS = ("decoders", "inputs", "domains")
 _SEED = 7
@@ -25,11 +30,13 @@ class Step:
         name: of it, of its folder and of its log.
         command: program and arguments.
         needs: names of the steps before it.
+        recipe: of its command and of all commands before it, as one name.
     """
 
     name: str
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,20 +67,31 @@ def make_steps(out: Path, size: Size, parts: tuple[str, ...] = PARTS) -> list[St
     steps = [step for domain in domains for step in _domain(at, size, domain)]
     steps += [_decoder(at, size.framewise, domain, "framewise") for domain in domains]
     if "decoders" in parts:
-        steps.append(_decoder(at, size.fc, "flyby", "fc"))
+        few = f"clips={size.slow_clips}"
+        # The paper's decoder has the paper's codes: of another stage 1 it would be five times as large.
+        steps += [*_stage1(at, size.paper, "flyby", PAPER), _decoder(at, size.fc, PAPER, "fc")]
         steps.append(_decoder(at, size.wavenet, "flyby", "wavenet"))
-        steps.append(_evaluation(at, "decoders", "flyby", DECODERS, f"clips={size.slow_clips}"))
+        steps += [_evaluation(at, "decoders", "flyby", OURS, few), _evaluation(at, PAPER, PAPER, ("fc",), few)]
         steps.append(_speeds(at))
     if "inputs" in parts:
         steps += [_decoder(at, (*size.framewise, f"decoder.input={kind}"), "flyby", kind) for kind in INPUTS]
-    steps.append(_evaluation(at, "inputs", "flyby", ("framewise", *(INPUTS if "inputs" in parts else ()))))
-    steps += [_evaluation(at, domain, domain, ("framewise",)) for domain in domains[1:]]
-    return steps
+        steps.append(_evaluation(at, "inputs", "flyby", ("framewise", *INPUTS)))
+    if "domains" in parts:
+        steps += [_evaluation(at, domain, domain, ("framewise",)) for domain in domains]
+    return list(_with_recipes(steps))
+
+
+def _with_recipes(steps: Iterable[Step]) -> Iterable[Step]:
+    known: dict[str, str] = {}
+    for step in steps:
+        facts = json.dumps([step.command[1:], [known[name] for name in step.needs]])
+        known[step.name] = hashlib.sha256(facts.encode()).hexdigest()[:16]
+        yield replace(step, recipe=known[step.name])
 
 
 def _domain(at: Places, size: Size, domain: str) -> list[Step]:
     """Clips of a domain, stage 1 trained on them, and their codes."""
-    clips, vqvae, codes = (f"{kind}-{domain}" for kind in ("clips", "vqvae", "codes"))
+    clips = f"clips-{domain}"
     corpora = DOMAINS[:2] if domain == "both" else (domain,)
     sources = tuple(f"videos/{name}" for name in corpora)
     folder = at.of("videos" if domain == "both" else sources[0])
@@ -93,7 +111,15 @@ def _domain(at: Places, size: Size, domain: str) -> list[Step]:
             _python("v2a.prepare", "--workers", "1", f"videos={folder}", f"out={at.of(clips)}", *geometry, *_SPLIT),
             sources,
         ),
-        Step(vqvae, _python("v2a.vqvae", "--out", at.of(vqvae), f"data={at.of(clips)}", *size.stage1), (clips,)),
+        *_stage1(at, size.stage1, domain, domain),
+    ]
+
+
+def _stage1(at: Places, settings: tuple[str, ...], domain: str, name: str) -> list[Step]:
+    """Stage 1 trained on a domain's clips, and their codes."""
+    clips, vqvae, codes = f"clips-{domain}", f"vqvae-{name}", f"codes-{name}"
+    return [
+        Step(vqvae, _python("v2a.vqvae", "--out", at.of(vqvae), f"data={at.of(clips)}", *settings), (clips,)),
         Step(
             codes,
             _python("v2a.codes", "--workers", "1", f"model={at.of(vqvae)}", f"data={at.of(clips)}", f"out={at.of(codes)}"),
@@ -111,7 +137,7 @@ def _decoder(at: Places, settings: tuple[str, ...], domain: str, name: str) -> S
     trained_on = (
         f"model={at.of(f'vqvae-{domain}')}",
         f"codes={at.of(f'codes-{domain}')}",
-        f"data={at.of(f'clips-{domain}')}",
+        f"data={at.of(_clips_of(domain))}",
     )
     folder = f"{name}-{domain}"
     return Step(folder, _python("v2a.audio", "--out", at.of(folder), *settings, *trained_on), (f"codes-{domain}",))
@@ -122,14 +148,18 @@ def _evaluation(at: Places, name: str, domain: str, decoders: tuple[str, ...], *
     models = ",".join(at.of(run) for run in runs)
     held_out = (
         f"codes={at.of(f'codes-{domain}')}",
-        f"data={at.of(f'clips-{domain}')}",
+        f"data={at.of(_clips_of(domain))}",
         f"out={at.of(f'evaluate-{name}')}",
     )
     return Step(f"evaluate-{name}", _python("v2a.evaluate", f"models={models}", *held_out, *more), runs)
 
 
+def _clips_of(domain: str) -> str:
+    return f"clips-{'flyby' if domain == PAPER else domain}"
+
+
 def _speeds(at: Places) -> Step:
-    runs = tuple(f"{decoder}-flyby" for decoder in DECODERS)
+    runs = tuple(DECODERS.values())
     command = _python("v2a.reproduce.speed", "--out", at.of("speed.json"), *(at.of(run) for run in runs))
     return Step("speed", command, runs)
 

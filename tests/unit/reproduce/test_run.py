@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_changed_command_runs_again(tmp_path: Path):
 def test_a_failure_is_shown_with_its_last_words_and_what_was_done_is_kept(tmp_path: Path):
     broken = Step("bad", (sys.executable, "-c", "print('so far'); raise SystemExit('no such flute')"), ("a",))
     steps, out = [writes(tmp_path, "a"), broken, writes(tmp_path, "after", ("bad",))], tmp_path / "out"
-    with pytest.raises(StepFailed, match=r"bad ended with status 1(.|\n)*so far(.|\n)*no such flute"):
+    with pytest.raises(StepFailed, match=r"bad failed(.|\n)*so far(.|\n)*no such flute"):
         run_steps(steps, out, 2, never)
     assert is_done(steps[0], out)
     assert not is_done(broken, out)
@@ -61,6 +62,21 @@ def test_when_asked_to_stop_nothing_more_begins(tmp_path: Path):
     assert (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
     assert run_steps(steps, out, 1, never)
+
+
+def test_what_it_needs_was_made_by_another_command(tmp_path: Path):
+    """A step of the same command is done again, when those before it are others."""
+    out, step = tmp_path / "out", writes(tmp_path, "a")
+    assert run_steps([replace(step, recipe="small")], out, 1, never)
+    assert not is_done(replace(step, recipe="full"), out)
+
+
+def test_commands_under_way_are_asked_to_stop(tmp_path: Path):
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(130)); print(1, flush=True); time.sleep(60)"
+    step, out = Step("long", (sys.executable, "-c", code)), tmp_path / "out"
+    log = log_of(step, out)
+    assert not run_steps([step], out, 1, lambda: log.exists() and log.read_text() == "1\n")
+    assert not is_done(step, out)
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{", '{"command": 3}'])
