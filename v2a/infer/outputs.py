@@ -41,6 +41,20 @@ def check_free(out: Path, item: Item, suffix: str, records: Records) -> None:
             "in-the-way", f"{name!a} is in the output folder already and was not made by this program, or was changed since; "
             "move it away, or choose another folder with --out"
         )  # fmt: skip
+    other = records.done(item.key)
+    if other is not None and _is_another(other.input, item.path):
+        raise MediaError(
+            "in-the-way", f"{name!a} is in the output folder already, made of {other.input!a}, which is still there; choose "
+            "another folder with --out, or give both in one command, which tells their names apart"
+        )  # fmt: skip
+
+
+def _is_another(before: str, now: str) -> bool:
+    """Whether an output's input is there still, and is another file."""
+    try:
+        return before != now and not os.path.samefile(before, now)
+    except OSError:
+        return False
 
 
 def place_outputs(item: Item, made: dict[str, Path], done: Done, records: Records, claim: Claim) -> None:

@@ -349,3 +349,19 @@ def test_a_full_disk_is_said_and_leaves_what_is_whole(model: Path, tmp_path: Pat
         assert lines(disk / "failures.jsonl") == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_another_video_of_the_same_name_does_not_take_the_others_place(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for number, name in enumerate("ab"):
+        write_video(tmp_path / name / "x.mp4", 1.0, seed=number, sound=False)
+    out = tmp_path / "out"
+    assert run(tmp_path / "a/x.mp4", "--model", model, "--out", out) == 0
+    before = (out / "x.wav").read_bytes()
+    assert run(tmp_path / "b/x.mp4", "--model", model, "--out", out) == 1
+    assert "choose another folder with --out, or give both in one command" in capsys.readouterr().err
+    assert (out / "x.wav").read_bytes() == before
+    (tmp_path / "a/x.mp4").rename(tmp_path / "moved.mp4")
+    assert run(tmp_path / "b/x.mp4", "--model", model, "--out", out) == 0
+    assert (out / "x.wav").read_bytes() != before
