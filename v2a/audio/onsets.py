@@ -18,7 +18,7 @@ _LAG = 2  # control frames of about 10 ms
 _PROMINENCE_DB = 2.0
 _APART = 5
 _VALLEY = 20
-# Best for F1 on training clips of impacts, where wider (8) and stricter (0.4) lose a fifth of the onsets (docs/LOG.md).
+# Chosen by F1 on training clips of impacts, where wider (8) and stricter (0.4) lose a fifth of the onsets (docs/LOG.md).
 _NEAR = 5  # frames to each side over which a moment's probability is gathered
 _LEAST = 0.2  # expected onsets there
 _DECAYS = (3.0, 12.0, 48.0, 192.0)  # frames

@@ -1,6 +1,6 @@
 """Run the paper's comparisons, and write a page of what came of them: decoders, the codebook's effect, one domain against two.
 
-python -m v2a.reproduce                                    under three hours on two cores; the page is reproduce/full/results.md
+python -m v2a.reproduce                                    the page is reproduce/full/results.md
 python -m v2a.reproduce --size small --part decoders       less of it
 python -m v2a.reproduce --results docs/results.md
 python -m v2a.reproduce --dry-run                          the commands, in order
@@ -32,9 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     top.add_argument("--out", type=Path, help="folder of all that is made (default: reproduce/SIZE)")
     top.add_argument("--results", type=Path, metavar="FILE", help="the page (default: results.md in that folder)")
-    top.add_argument(
-        "--size", choices=SIZES, default="full", help='"small": half an hour; "tiny": does it run? (default: full)'
-    )
+    top.add_argument("--size", choices=SIZES, default="full", help='"tiny": does it run? (default: full)')
     top.add_argument(
         "--part", choices=PARTS, action="append", help="only this comparison; may be repeated (default: all)"
     )

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from v2a.reproduce.steps import Step
 from v2a.whole import write_json
 
 _LOOK_S = 0.1
+_PATIENCE_S = 20.0
 _LAST = 12  # lines of a log that are shown when its command failed
 
 
@@ -46,36 +47,73 @@ def run_steps(steps: Sequence[Step], out: Path, jobs: int, should_stop: Callable
         StepFailed: one failed; those under way were waited for.
         OSError: a log or record cannot be written.
     """
-    done = {step.name for step in steps if is_done(step, out)}
-    waiting = [step for step in steps if step.name not in done]
-    begun, running, failed = time.monotonic(), list[_Running](), list[Step]()
+    crew = _Crew(steps, out)
     asked = False
-    while running or (waiting and not failed and not asked):
-        if should_stop() and not asked:
-            asked = True
-            for one in running:
-                one.process.send_signal(signal.SIGTERM)
-        for step in _ready(waiting, done, jobs - len(running)) if not (asked or failed) else ():
-            waiting.remove(step)
-            _say(f"{len(done)} of {len(steps)} done after {_minutes(begun)}; {step.name}: log in {log_of(step, out)}")
-            running.append(_start(step, out))
-        for one in [one for one in running if one.process.poll() is not None]:
-            running.remove(one)
+    try:
+        while crew.running or (crew.waiting and not crew.failed and not asked):
+            if should_stop() and not asked:
+                asked = True
+                crew.ask_to_stop()
+            if not asked and not crew.failed:
+                crew.start(jobs)
+            crew.collect(forgiving=asked or should_stop())
+            time.sleep(_LOOK_S)
+    finally:
+        crew.end()
+    if crew.failed:
+        failed = crew.failed[0]
+        last = "\n  ".join(log_of(failed, out).read_text(errors="replace").splitlines()[-_LAST:])
+        raise StepFailed(f"{failed.name} failed; the same command goes on from there. Its last words:\n  {last}")
+    return len(crew.done) == len(steps)
+
+
+class _Crew:
+    """Steps that wait, run, are done or failed."""
+
+    def __init__(self, steps: Sequence[Step], out: Path) -> None:
+        self._out, self._all, self._begun = out, len(steps), time.monotonic()
+        self.done = {step.name for step in steps if is_done(step, out)}
+        self.waiting = [step for step in steps if step.name not in self.done]
+        self.running: list[_Running] = []
+        self.failed: list[Step] = []
+
+    def start(self, jobs: int) -> None:
+        """Begin what has all that it needs, as far as there is room."""
+        ready = [step for step in self.waiting if self.done.issuperset(step.needs)]
+        for step in ready[: jobs - len(self.running)]:
+            self.waiting.remove(step)
+            self._say(f"{step.name}: log in {log_of(step, self._out)}")
+            self.running.append(_start(step, self._out))
+
+    def collect(self, forgiving: bool) -> None:
+        """Look at what has ended; a failure is none when it was asked to stop."""
+        for one in [one for one in self.running if one.process.poll() is not None]:
+            self.running.remove(one)
             if one.process.returncode == 0:
-                _note(one, out)
-                done.add(one.step.name)
-                _say(f"{len(done)} of {len(steps)} done after {_minutes(begun)}; {one.step.name} ended")
-            elif not (asked or should_stop()):
-                failed.append(one.step)
-        time.sleep(_LOOK_S)
-    if failed:
-        last = "\n  ".join(log_of(failed[0], out).read_text(errors="replace").splitlines()[-_LAST:])
-        raise StepFailed(f"{failed[0].name} failed; the same command goes on from there. Its last words:\n  {last}")
-    return not waiting and len(done) == len(steps)
+                _note(one, self._out)
+                self.done.add(one.step.name)
+                self._say(f"{one.step.name} ended")
+            elif not forgiving:
+                self.failed.append(one.step)
 
+    def ask_to_stop(self) -> None:
+        """By TERM, at which every stage keeps what is whole."""
+        for one in self.running:
+            one.process.terminate()
 
-def _ready(waiting: Sequence[Step], done: Collection[str], room: int) -> list[Step]:
-    return [step for step in waiting if set(step.needs) <= set(done)][: max(0, room)]
+    def end(self) -> None:
+        """Nothing runs on without us: asked once more, and killed after a while."""
+        self.ask_to_stop()
+        for one in self.running:
+            try:
+                one.process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(one.process.pid, signal.SIGKILL)
+                one.process.wait()
+
+    def _say(self, text: str) -> None:
+        minutes = (time.monotonic() - self._begun) / 60
+        print(f"{len(self.done)} of {self._all} done after {minutes:.1f} min; {text}", file=sys.stderr, flush=True)
 
 
 def is_done(step: Step, out: Path) -> bool:
@@ -124,11 +162,3 @@ def _note(one: _Running, out: Path) -> None:
 
 def _file(step: Step) -> str:
     return step.name.replace("/", "-")
-
-
-def _minutes(begun: float) -> str:
-    return f"{(time.monotonic() - begun) / 60:.1f} min"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,19 @@ def test_commands_under_way_are_asked_to_stop(tmp_path: Path):
     log = log_of(step, out)
     assert not run_steps([step], out, 1, lambda: log.exists() and log.read_text() == "1\n")
     assert not is_done(step, out)
+
+
+def test_nothing_runs_on_when_a_record_cannot_be_written(tmp_path: Path):
+    out, code = tmp_path / "out", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    long = Step("long", (sys.executable, "-c", code))
+    short = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).read_text(): time.sleep(0.05)"
+    out.mkdir()
+    (out / "done").write_text("in the way")
+    steps = [long, Step("short", (sys.executable, "-c", short, str(log_of(long, out))))]
+    with pytest.raises(OSError, match="could not be written"):
+        run_steps(steps, out, 2, never)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log_of(long, out).read_text()), 0)
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{", '{"command": 3}'])
