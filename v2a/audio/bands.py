@@ -27,6 +27,7 @@ class Bands(torch.nn.Module):
 
     filters: torch.Tensor
     spread: torch.Tensor
+    widths: torch.Tensor
     hann: torch.Tensor
 
     def __init__(self, sample_rate: int, hop: int, window: int, count: int, lowest: float = 20.0) -> None:
@@ -38,6 +39,7 @@ class Bands(torch.nn.Module):
         self.register_buffer(
             "spread", filters / filters.sum(0).clamp(min=1e-6), persistent=False
         )  # [M, F], back to bins
+        self.register_buffer("widths", self.spread.sum(1), persistent=False)  # [M], bins that a band stands for
         self.register_buffer("hann", torch.hann_window(window), persistent=False)
 
     def spectrum(self, wave: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ class Decoder:
         blocks: residual blocks of "framewise" at each of its three rates.
         bands: mel bands of its spectral envelope.
         gain: the sound is normalised as tanh(gain x) for "fc".
+        mirror: in training, every second picture of "framewise" and "wavenet" is seen mirrored, left for right: it sounds the same.
         width: features of "wavenet"'s layers.
         stacks, layers: it has `stacks` times `layers` layers, which look 1, 2, 4, … samples back.
         piece_s: seconds of each clip that a step of "wavenet" is trained on.
@@ -40,6 +42,7 @@ class Decoder:
     blocks: int = 2
     bands: int = 64
     gain: float = 1.0
+    mirror: bool = True
     width: int = 32
     stacks: int = 2
     layers: int = 10
@@ -73,6 +76,7 @@ class Weights:
         power: L1 of the log power in mel bands, smoothed over 30 ms, 110 ms and 410 ms.
         convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms.
         centroid: L1 of the spectral centroid, octaves.
+        correlation: 1 - r of the RMS envelopes and 1 - r of the centroids, each smoothed over 110 ms: do they rise and fall alike?
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
         onsets: cross-entropy of the moments at which the truth has an onset.
@@ -83,6 +87,7 @@ class Weights:
     power: float = 1.0
     convergence: float = 0.0
     centroid: float = 0.3
+    correlation: float = 0.5
     pitch: float = 0.1
     tonal: float = 0.3
     onsets: float = 0.5
@@ -90,10 +95,12 @@ class Weights:
     mse: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse negative weights."""
+        """Refuse weights of which no loss can be made."""
         for name, value in vars(self).items():
-            if not value >= 0:
-                raise ValueError(f"expected weights.{name} of at least 0, but got {value:g}")
+            if not 0 <= value < math.inf:
+                raise ValueError(f"expected weights.{name} of at least 0, and finite, but got {value:g}")
+        if not any(vars(self).values()):
+            raise ValueError("expected at least one of weights.* above 0: a loss that is always 0 teaches nothing")
 
 
 @dataclass

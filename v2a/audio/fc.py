@@ -56,3 +56,7 @@ class FullyConnected(nn.Module):
         """Float samples of full scale 1, [B, S]; nothing is drawn."""
         del generator
         return denormalise(self(codes), self._gain)
+
+    def excerpt(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, slice]:
+        """What is listened to in validation, and which samples that is: all of it."""
+        return self.sound(codes, generator), slice(None)

@@ -66,7 +66,7 @@ class Framewise(nn.Module):
         self.bands = Bands(grid.sample_rate, grid.hop, window, settings.bands)
         self.pitches = Pitch(grid.sample_rate, grid.hop, max(1, round(_PITCH_S * grid.sample_rate / grid.hop)))
         width = settings.channels
-        self.picture = Picture(codebooks, self.vectors, grid, width, settings.input)
+        self.picture = Picture(codebooks, self.vectors, grid, settings)
         self.frames = nn.Sequential(*(_Residual(width, 2**k) for k in range(settings.blocks + _FARTHER)))
         self.to_controls = _Finer(width, width // 2, grid.samples // grid.frames // grid.hop)
         told = nn.Conv1d(width // 4, 1, 9, padding=4)
@@ -117,6 +117,10 @@ class Framewise(nn.Module):
         controls = self(codes)
         quiet = (controls.power - FLOOR).clamp(min=0)
         return self.render(controls._replace(power=quiet), generator).clamp(-1, 1)
+
+    def excerpt(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, slice]:
+        """What is listened to in validation, and which samples that is: all of it."""
+        return self.sound(codes, generator), slice(None)
 
 
 class _ChannelNorm(nn.Module):

@@ -40,7 +40,8 @@ def make_grid(geometry: Geometry, strides: tuple[int, int, int]) -> Grid:
     """The grid of clips of this geometry, coded with these strides.
 
     Raises:
-        ValueError: a latent step has no whole number of samples, or of samples for each of its frames.
+        ValueError: a latent step has no whole number of samples, or of samples for each of its frames; or these
+            have no divisor near 10 ms.
     """
     steps, rows, columns = geometry.latent_grid([strides])
     frames = strides[0]
@@ -54,4 +55,10 @@ def make_grid(geometry: Geometry, strides: tuple[int, int, int]) -> Grid:
     wanted = geometry.sample_rate * _HOP_S
     per_frame = samples // frames  # a whole number of hops fills each video frame
     hop = min((h for h in range(1, per_frame + 1) if per_frame % h == 0), key=lambda h: abs(h - wanted))
+    if not wanted / 2 <= hop <= 2 * wanted:
+        raise ValueError(
+            f"expected {per_frame} samples of a frame to have a divisor between {wanted / 2:.0f} and {2 * wanted:.0f}, the length "
+            f"of a control frame, but got none at {geometry.sample_rate} Hz and {geometry.fps} frames a second; 16000 Hz have "
+            "one at 10"
+        )
     return Grid(steps, rows, columns, samples, hop, frames, geometry.sample_rate)

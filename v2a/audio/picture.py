@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from v2a.audio.config import Decoder
 from v2a.audio.grid import Grid
 from v2a.audio.motion import Motion, mean_around
 from v2a.audio.vectors import Codebooks, CodeVectors
@@ -39,16 +40,16 @@ class Picture(nn.Module):
         codebooks: of stage 1.
         vectors: theirs; its weights are not this module's.
         grid: of a segment.
-        width: C of what is returned.
-        kind: of what is given (`v2a.audio.config.INPUTS`).
+        settings: `channels` is the width C of what is returned, `input` what is given; with `mirror`, in training, the frames of
+            each clip are mirrored, left for right, with a chance of a half.
     """
 
     basis: torch.Tensor
     places: torch.Tensor
 
-    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, width: int, kind: str = "codes") -> None:
+    def __init__(self, codebooks: Codebooks, vectors: CodeVectors, grid: Grid, settings: Decoder) -> None:
         super().__init__()
-        self._kind = kind
+        self._kind, self._mirror, width = settings.input, settings.mirror, settings.channels
         self._vectors, self._frames = [vectors], grid.frames  # in a list: not a module of this one
         self._around = round(_AROUND_S * grid.sample_rate / grid.samples * grid.frames)
         basis, self._block = _smaller(codebooks.basis, codebooks.block, grid)
@@ -82,6 +83,8 @@ class Picture(nn.Module):
             first, count: of `count` frames only, from the frame `first` of each clip on, int64 [B].
         """
         frames = self.frames_of(given)
+        if self.training and self._mirror:
+            frames = _mirrored(frames)
         wanted: tuple[torch.Tensor, torch.Tensor] | None = None
         if first is not None and count is not None:  # no more frames than these, and those that they are seen with
             reach = self._around + _REACH
@@ -126,6 +129,12 @@ class Picture(nn.Module):
         whole = vectors.together(given) if self._kind == "codes" else vectors.unquantised(given)
         patches = torch.einsum("nd,bdthw->bnthw", self.basis, whole)
         return unpatches(patches, self._block)[:, :, : self.length_of(given)]
+
+
+def _mirrored(frames: torch.Tensor) -> torch.Tensor:
+    """Clips [B, 3, T, H, W], each as it is or mirrored, by the step's own seed."""
+    mirrored = torch.rand(len(frames)).to(frames.device) < 0.5
+    return torch.where(mirrored[:, None, None, None, None], frames.flip(-1), frames)
 
 
 def _stacked(frames: torch.Tensor, differs: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ from v2a.audio.make import AudioDecoder
 from v2a.audio.measure import clip_scores
 from v2a.audio.normalise import as_wave
 from v2a.audio.pictures import draw_spectrograms
-from v2a.audio.wavenet import WaveNet
 from v2a.models.vqvae import VQVAE
 
 Batch = dict[str, Any]
@@ -84,11 +83,8 @@ class AudioTask:
 
     def _drawn(self, codes: torch.Tensor, audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The drawn sound and the truth of just this, [B, n] both, on the CPU."""
-        generator, truth = torch.Generator().manual_seed(0), as_wave(audio).cpu()
-        if isinstance(self.model, WaveNet):
-            drawn, samples = self.model.excerpt(codes, generator)
-            return drawn.float().cpu(), truth[:, samples]
-        return self.model.sound(codes, generator).float().cpu(), truth
+        drawn, samples = self.model.excerpt(codes, torch.Generator().manual_seed(0))
+        return drawn.float().cpu(), as_wave(audio).cpu()[:, samples]
 
     def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the decoder is given, and the sound."""

@@ -41,7 +41,7 @@ class WaveNet(nn.Module):
         super().__init__()
         self.grid, self.input = grid, settings.input
         self.vectors = CodeVectors(codebooks.vectors)
-        self.picture = Picture(codebooks, self.vectors, grid, settings.channels, settings.input)
+        self.picture = Picture(codebooks, self.vectors, grid, settings)
         self.dilations = tuple(2**layer for _ in range(settings.stacks) for layer in range(settings.layers))
         self.reach = 1 + sum(self.dilations)
         self._piece = max(1, round(settings.piece_s * grid.sample_rate))
@@ -126,7 +126,7 @@ class WaveNet(nn.Module):
         return wave_of(torch.stack([torch.from_numpy(classes) for classes in drawn])).to(codes.device)
 
     def excerpt(self, codes: torch.Tensor, generator: torch.Generator | None = None) -> tuple[torch.Tensor, slice]:
-        """A second in the middle of the clips, [B, n], and which samples these are: all of them would take too long."""
+        """What is listened to in validation, [B, n], and which samples that is: a second in the middle; all would take too long."""
         frames = self.picture.length_of(codes)
         count = min(frames, max(1, round(EXCERPT_S * self.grid.sample_rate / self.samples)))
         first = (frames - count) // 2

@@ -88,13 +88,14 @@ def _dry_run(config: Config) -> int:
     import torch
 
     from v2a.evaluate.clips import open_clips, pick
-    from v2a.evaluate.plan import check_any, load_models
+    from v2a.evaluate.plan import check_any, check_folder, load_models
 
     models = load_models(config, torch.device("cpu"))
     encoder = next(iter(models.values())).encoder.identity if models else None
     clips, training = (open_clips(config, split, encoder) for split in (config.split, "train"))
     chosen, among = pick(clips, config.clips), pick(training, config.reference)
     check_any(config, clips, chosen, among)
+    check_folder(config, models, (clips, training))
     for name, model in models.items():
         print(f"model {name}: {model.identity} of {config.model_names()[name]}")
     videos = len({clips.row(clip).group for clip in chosen})

@@ -179,6 +179,11 @@ def check_unchanged(out: Path, models: dict[str, LoadedAudio]) -> None:
             )  # fmt: skip
 
 
+def check_folder(config: Config, models: dict[str, LoadedAudio], sides: tuple[CodeDataset, CodeDataset]) -> None:
+    """Raise `ConfigError` when the folder holds another evaluation than that of these models, clips and training clips."""
+    _check_same(Path(config.out), _settings(config, models, sides))
+
+
 def _check_same(out: Path, settings: dict[str, Any]) -> None:
     try:
         there = json.loads((out / SETTINGS).read_bytes())

@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", metavar="DIR", help=f"folder of what is made (default: {default.out})")
     top.add_argument("--seed", metavar="N", help=f"of the noise that is drawn (default: {default.seed})")
     top.add_argument("--device", metavar="NAME", help=f'"auto", "cpu", "cuda", "cuda:1", … (default: {default.device})')
-    workers = "processes, each of one thread (default: one a core, or a GPU; 0: this process alone)"
+    workers = (
+        "processes, each of one thread (default: one a core, or a GPU; 0: this process alone, as for a single video)"
+    )
     top.add_argument("--workers", type=int, metavar="N", help=workers)
     top.add_argument("--retry-failures", action="store_true", help="try again what failed before")
     top.add_argument("--dry-run", action="store_true", help="say what would be made, make nothing")
@@ -69,8 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         with StopSignals() as stop:
             workers = fitting_workers(config.device) if options.workers is None else options.workers
-            if options.workers is None and config.threads == 1 and _is_one_video(options.inputs):
-                config = dataclasses.replace(config, threads=max(1, workers))
+            if options.workers is None and _is_one_video(options.inputs):
+                # In this process: another interpreter would load torch and the model once more, for nothing.
+                config = config if config.threads > 1 else dataclasses.replace(config, threads=max(1, workers))
+                workers = 0
             result = local_tasks(workers).run(InferJob(config, options.inputs), stop.requested)
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
         print(f"infer: {error}", file=sys.stderr)

@@ -47,7 +47,9 @@ class Progress:
             kinds = ", ".join(f"{count} {what}" for what, count in found.ignored.most_common(_SHOWN))
             self._say(f"not looked at: {kinds}")
         for item in found.renamed[:_SHOWN]:
-            self._say(f"note: {item.path!a} becomes {item.stem!a}, for another input has its name")
+            self._say(
+                f"note: what is made of {item.path!a} is named {item.stem!a} and a suffix, for another input has its name"
+            )
         if len(found.renamed) > _SHOWN:
             self._say(f"note: and {len(found.renamed) - _SHOWN} more")
         self._begun, self._bytes = time.monotonic(), sum(task.bytes for task in plan.tasks)

@@ -31,7 +31,9 @@ PAPER = Model(name="paper", channels=16, dim=8, strides="4x8x8")
 
 def picture(made: VQVAE, kind: str) -> Picture:
     books = codebooks_of(made)
-    return Picture(books, CodeVectors(books.vectors), make_grid(WIDE, made.strides), 32, kind).eval()
+    return Picture(
+        books, CodeVectors(books.vectors), make_grid(WIDE, made.strides), Decoder(channels=32, input=kind)
+    ).eval()
 
 
 def clip(frames: int = WIDE.frames) -> np.ndarray:

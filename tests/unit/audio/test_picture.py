@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from v2a.audio.config import Decoder
 from v2a.audio.grid import make_grid
 from v2a.audio.picture import Picture
 from v2a.audio.vectors import Codebooks, CodeVectors, codebooks_of
@@ -28,7 +29,7 @@ def vqvae(model: Model) -> VQVAE:
 
 
 def look(codebooks: Codebooks, geometry: Geometry, strides: tuple[int, int, int]) -> Picture:
-    return Picture(codebooks, CodeVectors(codebooks.vectors), make_grid(geometry, strides), 32)
+    return Picture(codebooks, CodeVectors(codebooks.vectors), make_grid(geometry, strides), Decoder(channels=32))
 
 
 def codes_of(geometry: Geometry, strides: tuple[int, int, int], steps: int) -> torch.Tensor:
@@ -85,3 +86,23 @@ def test_a_code_that_changes_is_seen_where_it_is():
     assert changed[20:24].all()
     assert not changed[:7].any()  # the mean of a second around, and motion over three frames, do not reach farther
     assert not changed[37:].any()
+
+
+@torch.no_grad()
+def test_in_training_half_of_the_clips_are_seen_mirrored_and_otherwise_none():
+    made = vqvae(Model(name="paper", channels=16, dim=8, strides="4x8x8"))
+    picture = look(codebooks_of(made), SMALL, made.strides)
+    codes = codes_of(SMALL, made.strides, 5).expand(12, -1, -1, -1)
+    as_it_is, again = picture.eval()(codes[:1]), picture(codes[:1])
+    torch.testing.assert_close(as_it_is, again)
+    torch.manual_seed(0)
+    seen = picture.train()(codes)
+    same = (seen - as_it_is).abs().amax((1, 2)) < 1e-4
+    assert 2 <= int(same.sum()) <= 10
+    torch.manual_seed(0)
+    torch.testing.assert_close(picture(codes), seen)
+    picture = Picture(
+        codebooks_of(made), picture._vectors[0], make_grid(SMALL, made.strides), Decoder(channels=32, mirror=False)
+    )
+    straight = picture(codes)
+    torch.testing.assert_close(straight, straight[:1].expand_as(straight), rtol=1e-4, atol=1e-4)

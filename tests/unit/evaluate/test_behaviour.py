@@ -84,6 +84,8 @@ def test_other_settings_do_not_mix(world: World, tmp_path: Path, capsys: pytest.
     before = (out / "metrics.json").read_bytes()
     assert main(baselines(world, out, "clips=2", "sheet=0", "seed=5")) == 1
     assert "holds another evaluation (seed 0, now 5); choose another out=DIR" in capsys.readouterr().err
+    assert main(["--dry-run", *world.settings(out), "seed=5"]) == 1, "a dry run says no other thing than the run"
+    assert "holds another evaluation" in capsys.readouterr().err
     assert (out / "metrics.json").read_bytes() == before
 
 

@@ -280,12 +280,22 @@ def test_folders_lists_and_names_that_meet(model: Path, tmp_path: Path, capsys: 
         for suffix in (own, ".wav")
     }  # fmt: skip
     said = capsys.readouterr().err
-    assert "y/a.m4v' becomes 'y/a.m4v'" in said
+    assert "y/a.m4v' is named 'y/a.m4v' and a suffix" in said
     kinds = {Path(line["input"]).name: line["kind"] for line in lines(tmp_path / "out/failures.jsonl")}
     assert kinds == {"none.mp4": "missing", "a.m4v, 1-2 s": "input"}
     assert run(tmp_path / "x", "--model", model, "--out", tmp_path / "x/inside") == 0
     assert run(tmp_path / "x", "--model", model, "--out", tmp_path / "x/inside") == 0
     assert made(tmp_path / "x/inside") == {"a.mp4", "a.wav", "b/a.mp4", "b/a.wav"}
+
+
+def test_a_single_video_is_made_in_this_process(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def no_other(*_: object) -> None:
+        raise AssertionError("another process was started")
+
+    monkeypatch.setattr("v2a.processes.ProcessTasks.run", no_other)
+    path = film(tmp_path / "a.mp4")
+    assert main([str(path), "--model", str(model), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert made(tmp_path / "out") == {"a.mp4", "a.wav"}
 
 
 def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
