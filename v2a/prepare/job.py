@@ -102,11 +102,7 @@ class PrepareJob:
             append_failure(self._folder.state / "failures-leader.jsonl", failure)
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
-        """Put the failures together, write the manifest, say what came of it.
-
-        Raises:
-            ConfigError: the folder holds no clip at all, and inputs failed.
-        """
+        """Put the failures together, write the manifest, say what came of it."""
         done = self._folder.done()
         latest = {failure.key: failure for failure in self._folder.failures()}
         for task in (task for bundle in self._plan.tasks for task in bundle.tasks):
@@ -118,11 +114,6 @@ class PrepareJob:
         manifest = self._manifest()
         kinds = Counter(failure.kind for failure in failures)
         self._progress.end(self._folder.path, manifest, kinds, stopped)
-        if failures and not (manifest.total.clips or stopped):
-            raise ConfigError(
-                f"none of the {len(failures)} inputs of {self.config.videos} gave a clip, so there is nothing to train on; "
-                f"{self._folder.path}/failures.jsonl says why of each"
-            )
         return {
             "clips": manifest.total.clips,
             "videos": manifest.total.videos,

@@ -57,22 +57,6 @@ def test_each_input_ends_in_clips_or_in_a_reason(videos: Path, tmp_path: Path):
     assert len(sources) + len(failures) == 6
 
 
-def test_a_folder_that_gives_no_clip_at_all_is_no_success(
-    tmp_path: Path, render: Render, capsys: pytest.CaptureFixture[str]
-):
-    bad = tmp_path / "bad"
-    bad.mkdir()
-    for name in ("a.mp4", "b.mp4"):
-        (bad / name).write_text(f"{name} is no video\n" * 50)
-    out = tmp_path / "clips"
-    for _ in range(2):
-        assert run(bad, out) == 1
-        assert "none of the 2 inputs" in capsys.readouterr().err
-        assert len(read_failures(out / "failures.jsonl")) == 2
-    render(bad / "c.mp4", 2.0, seed=2)
-    assert run(bad, out) == 0
-
-
 def test_the_table_says_what_the_clips_are(videos: Path, tmp_path: Path):
     out = tmp_path / "clips"
     run(videos, out)
