@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from hpc.job import JobError, JobSpec
-from hpc.slurm_query import Partition
+from hpc.slurm_query import Partition, nodes_among
 
 _LEAST_FREE_BYTES = 1 << 30
 # The last torch on the package index whose default wheel has kernels for sm_70; later ones need the build for CUDA 12.6.
@@ -29,11 +29,48 @@ def check_fits(spec: JobSpec, known: dict[str, Partition]) -> None:
         raise JobError(
             f"the nodes of partition {name} have {partition.gpus} GPUs each, but --gpus-per-node {spec.gpus_per_node} were asked"
         )
+    fitting = partition.nodes_with(spec.gpus_per_node, spec.ranks_per_node * spec.cpus_per_rank)
     wanted = spec.ranks_per_node * spec.cpus_per_rank
     if wanted > partition.cpus:
         raise JobError(
             f"the nodes of partition {name} have {partition.cpus} cores each, but --ranks-per-node {spec.ranks_per_node} "
             f"times --cpus-per-rank {spec.cpus_per_rank} asks for {wanted}"
+        )
+    if spec.nodes > fitting:
+        raise JobError(
+            f"partition {name} has {fitting} nodes with {spec.gpus_per_node} GPUs and {wanted} cores, but --nodes {spec.nodes} "
+            "were asked for; ask for fewer nodes, or for less of each"
+        )
+
+
+def check_excluded(spec: JobSpec, known: dict[str, Partition]) -> None:
+    """Refuse to keep away from so many nodes that too few are left.
+
+    Raises:
+        JobError: it does.
+        hpc.slurm_query.SlurmError: Slurm does not answer, or knows none of these names.
+    """
+    if not spec.exclude:
+        return
+    partition = _partition(spec, known)
+    left = partition.nodes - nodes_among(partition.name, spec.exclude)
+    if spec.nodes > left:
+        raise JobError(
+            f"partition {partition.name} has {left} nodes without {spec.exclude}, but --nodes {spec.nodes} were asked for; "
+            "exclude fewer"
+        )
+
+
+def check_gpus(spec: JobSpec, together: bool) -> None:
+    """Refuse ranks that train together with less than a GPU each: NCCL does.
+
+    Raises:
+        JobError: they would.
+    """
+    if together and 0 < spec.gpus_per_node < spec.ranks_per_node:
+        raise JobError(
+            f"expected a GPU for each rank, but --ranks-per-node {spec.ranks_per_node} would share --gpus-per-node "
+            f"{spec.gpus_per_node}; say --ranks-per-node {spec.gpus_per_node}, or --gpus-per-node 0 to train on processors"
         )
 
 
@@ -62,12 +99,9 @@ def check_torch(spec: JobSpec, gpu: str) -> list[str]:
     """
     if not spec.gpus_per_node:
         return []
-    try:
-        version = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return []  # another environment than the nodes'
+    version = _torch_version()
     number, _, build = version.partition("+")
-    if build == "cpu":
+    if knows_no_gpu():
         return [f"torch {version} knows no GPU: the ranks train on their CPUs"]
     numbers = tuple(int(part) for part in number.split(".")[:2] if part.isdecimal())
     if gpu == "v100" and numbers > _LAST_FOR_V100 and build != "cu126":
@@ -75,6 +109,18 @@ def check_torch(spec: JobSpec, gpu: str) -> list[str]:
             f"torch {version} has no kernels for V100 (sm_70); install one that has: pip install -c constraints/v100.txt -e ."
         )
     return []
+
+
+def knows_no_gpu() -> bool:
+    """Whether the installed torch is one for processors alone; False when there is none: the nodes have another environment."""
+    return _torch_version().endswith("+cpu")
+
+
+def _torch_version() -> str:
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def warn_crowded(spec: JobSpec) -> str:

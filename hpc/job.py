@@ -72,6 +72,11 @@ class JobSpec:
             if getattr(self, name) < least:
                 option = "--" + name.replace("_", "-")
                 raise JobError(f"expected {option} of at least {least}, but got {getattr(self, name)}")
+        for name in ("partition", "account", "qos", "exclude"):
+            value = getattr(self, name) or ""
+            if not value.isprintable() or value != value.strip():
+                # They stand in comment lines of the batch script, which end where the line does, whatever the quotes.
+                raise JobError(f"expected --{name} without line breaks and the like, but got {value!r}")
         if self.controller not in CONTROLLERS:
             raise JobError(f"expected --controller mpi or gloo, but got {self.controller!r}")
 

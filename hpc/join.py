@@ -75,7 +75,7 @@ def connect(world: World, run_dir: Path, controller: str) -> Joined:
 def share(world: World, processes: int) -> Joined:
     """Join the ranks that share out tasks: MPI is enough for it."""
     if world.size == 1:
-        return LocalComm(), local_tasks(processes), lambda: None
+        return LocalComm(), local_tasks(processes or _processes_of(world)), lambda: None
     from hpc.mpi_tasks import MpiTasks
 
     tasks = MpiTasks()
@@ -83,9 +83,19 @@ def share(world: World, processes: int) -> Joined:
     return LocalComm(), tasks, lambda: None
 
 
+def _processes_of(world: World) -> int:
+    """Local processes of a job of one task: one for each of its GPUs, else for each of its cores; 0 for this one alone."""
+    if world.source != "srun":
+        return 0
+    gpus = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    found = len(gpus) or int(os.environ.get("SLURM_CPUS_PER_TASK", "0") or 0)
+    return found if found > 1 else 0
+
+
 def _check_layout(world: World, rank: int, size: int, who: str) -> None:
     if (rank, size) != (world.rank, world.size):
         raise RuntimeError(
             f"{world.source} says rank {world.rank} of {world.size}, but {who} says {rank} of {size}: the ranks did not find "
-            "each other. Under srun use --mpi=pmix; `python -m hpc.build_horovod --check` says what Horovod was built with"
+            "each other. Under srun use --mpi=pmix; where it has no PMIx, --controller gloo; "
+            "`python -m hpc.build_horovod --check` says what Horovod was built with"
         )

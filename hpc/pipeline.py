@@ -17,6 +17,11 @@ from v2a.stages import load_config
 
 STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate")
 _OWN = ("videos", "data", "codes", "preset")
+# What a link reads and where it writes follows from the links before it.
+_FOLLOWS = {
+    "prepare": ("videos", "out"), "vqvae": ("data",), "codes": ("model", "data", "out"), "audio": ("model", "codes", "data"),
+    "evaluate": ("model", "codes", "data"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def parse_settings(settings: Sequence[str]) -> Wanted:
     """Settings of a pipeline: "videos=DIR", "data=DIR", "codes=DIR", "preset=NAME", and "STAGE.key=value" for a stage's own.
 
     Raises:
-        ConfigError: another one.
+        ConfigError: another one, one that its stage does not know, or one that follows from the links before.
     """
     own: dict[str, str] = {}
     of: dict[str, list[str]] = {stage: [] for stage in STAGES}
@@ -75,7 +80,24 @@ def parse_settings(settings: Sequence[str]) -> Wanted:
     preset = own.get("preset", "")
     if preset and not any(_has_preset(stage, preset) for stage in STAGES):
         load_config("vqvae", [f"preset={preset}"])  # says which there are
+    for stage, mine in of.items():
+        _check_own(stage, preset, mine)
     return Wanted(**own, settings=of)
+
+
+def _check_own(stage: str, preset: str, settings: list[str]) -> None:
+    """A link's settings are read before the first one is submitted: a slip in the last would else be found hours later."""
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if key in _FOLLOWS[stage]:
+            raise ConfigError(
+                f"expected no {stage}.{key}, for it follows from the links before; for folders of the whole pipeline say "
+                f"{', '.join(f'{name}=…' for name in _OWN[:3])}"
+            )
+    try:
+        load_config(stage, [*([f"preset={preset}"] if preset and _has_preset(stage, preset) else []), *settings])
+    except ConfigError as error:
+        raise ConfigError(f"{stage}: {error}") from None
 
 
 def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator[Link]:
@@ -89,6 +111,8 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
     Raises:
         ConfigError, JobError, SlurmError: see `hpc.plan.make_plan`; names the stage.
     """
+    if request.where == "debug":
+        raise JobError("expected --cluster slurm or local for a pipeline: debug runs one stage in this very process")
     if request.name is not None:
         raise JobError("expected no --name: each run of a pipeline has its own; choose another --runs")
     made: list[str] = []  # settings whose folders are not there yet

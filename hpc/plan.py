@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpc.checks import check_fits, check_place, check_time, check_torch
+from hpc.checks import check_excluded, check_fits, check_gpus, check_place, check_time, check_torch, knows_no_gpu
 from hpc.job import JobError, JobSpec, parse_minutes
 from hpc.profiles import PartitionProfile, Profile, find_profile, load_profile
 from hpc.record import RUN, attempts, read_json, since_submitted
@@ -67,22 +67,29 @@ def make_plan(request: Request) -> Plan:
     load_config(request.stage, request.settings)  # a person's own mistakes come first
     cluster = _look(request)
     partition = _partition(request, cluster)
-    overrides = _settings(request, cluster, partition)
-    config = load_config(request.stage, overrides)
     shape = _shape(request, cluster, partition)
+    overrides = _settings(request, cluster, partition, shape.gpus_per_node > 0 and not knows_no_gpu())
+    config = load_config(request.stage, overrides)
     inputs = input_contents(config)
     data = request.made_from or inputs.get("data", "")
     science = run_identity(request.stage, config, request.nodes * shape.ranks_per_node, data)
+    nodes = 1 if _is_alone(request, cluster) else request.nodes
+    if nodes < request.nodes:
+        cluster.notes.append(
+            f"{request.stage} shares out its tasks, on several nodes over MPI; with --controller gloo it takes one node"
+        )
     run_dir = Path(request.runs).expanduser().resolve() / (request.name or run_name(science))
     spec = JobSpec(
-        stage=request.stage, overrides=overrides, run_dir=run_dir, nodes=request.nodes, ranks_per_node=shape.ranks_per_node,
+        stage=request.stage, overrides=overrides, run_dir=run_dir, nodes=nodes, ranks_per_node=shape.ranks_per_node,
         gpus_per_node=shape.gpus_per_node, cpus_per_rank=shape.cpus_per_rank, minutes=_minutes(request, shape, cluster, partition),
         partition=partition, account=request.account or cluster.profile.account or None,
         qos=request.qos or cluster.profile.qos or None, exclude=request.exclude, after=_jobs(request.after, cluster.where),
         setup=tuple(cluster.profile.setup), controller=request.controller or cluster.profile.controller, restarts=request.restarts,
     )  # fmt: skip
     if cluster.where == "slurm":
+        check_gpus(spec, together=not (shares_tasks(spec.stage) or knows_no_gpu()))
         check_fits(spec, cluster.known)
+        check_excluded(spec, cluster.known)
         check_time(spec, cluster.known)
         cluster.notes += check_torch(spec, shape.gpu)
     check_inputs(spec.stage, config, request.made_before)
@@ -144,9 +151,11 @@ def _default(cluster: _Cluster, partition: str | None) -> str:
     return partition or next((p.name for p in cluster.known.values() if p.default), "")
 
 
-def _settings(request: Request, cluster: _Cluster, partition: str | None) -> tuple[str, ...]:
+def _settings(request: Request, cluster: _Cluster, partition: str | None, on_gpus: bool) -> tuple[str, ...]:
     """The profile's settings for this GPU and stage, but where a preset decides, and then those that were asked for."""
     theirs = cluster.profile.settings_for(_default(cluster, partition), request.stage)
+    if not on_gpus:  # processors have no half precision to train in
+        theirs = tuple(setting for setting in theirs if setting != "train.precision=fp16")
     decided = preset_keys(request.stage, request.settings)
     return (*(s for s in theirs if s.partition("=")[0] not in decided), *request.settings)
 
@@ -157,7 +166,8 @@ def _shape(request: Request, cluster: _Cluster, partition: str | None) -> Partit
     there = cluster.profile.partitions.get(name)
     found = cluster.known.get(name)
     if there is None and found is not None and found.gpus and uses_gpu(request.stage):
-        there = PartitionProfile(found.gpu_type or "", found.gpus, found.gpus, max(1, found.cpus // found.gpus))
+        each = found.gpus_of(request.nodes)  # where nodes differ, as many as there are on enough of them
+        there = PartitionProfile(found.gpu_type or "", max(1, each), each, max(1, found.cpus // max(1, each)))
     there = there or PartitionProfile()
     gpus = there.gpus_per_node if uses_gpu(request.stage) else 0
     ranks = there.ranks_per_node
@@ -169,8 +179,16 @@ def _shape(request: Request, cluster: _Cluster, partition: str | None) -> Partit
         gpus = gpus if request.gpus_per_node is not None else min(gpus, ranks)
     cpus = there.cpus_per_rank if request.cpus_per_rank is None else request.cpus_per_rank
     if request.cpus_per_rank is None and found is not None and ranks > 0:
-        cpus = max(1, min(cpus, found.cpus // ranks))
+        cpus = max(1, min(cpus, found.cpus_of(request.nodes, gpus) // ranks))
+    if _is_alone(request, cluster):
+        ranks, cpus = 1, ranks * cpus
     return PartitionProfile(there.gpu or (found.gpu_type if found else "") or "", ranks, gpus, cpus, there.time)
+
+
+def _is_alone(request: Request, cluster: _Cluster) -> bool:
+    """Whether tasks are shared out by one rank to processes of its node: between ranks it takes MPI, which gloo does without."""
+    controller = request.controller or cluster.profile.controller
+    return cluster.where == "slurm" and controller == "gloo" and shares_tasks(request.stage)
 
 
 def _minutes(request: Request, shape: PartitionProfile, cluster: _Cluster, partition: str | None) -> int:

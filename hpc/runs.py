@@ -14,7 +14,7 @@ from typing import Any
 
 from hpc.find import find_run
 from hpc.job import JobError
-from hpc.record import RESULT, RUN, all_metrics, read_json
+from hpc.record import CONFIG, RESULT, RUN, all_metrics, read_json
 
 _POINTS = 10
 _BARS = "▁▂▃▄▅▆▇█"
@@ -37,10 +37,18 @@ def curve(run_dir: Path, metric: str) -> dict[int, float]:
     """A metric by step."""
     found = {}
     for line in all_metrics(run_dir):
-        value = line.get(metric)
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            found[int(line["step"])] = float(value)
+        step, value = (_finite(line.get(name)) for name in ("step", metric))
+        if step is not None and value is not None:
+            found[int(step)] = value
     return found
+
+
+def _finite(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        return None
+    return number if math.isfinite(number) else None
 
 
 def bars(points: dict[int, float], lowest: float, highest: float, last: int) -> str:
@@ -108,7 +116,7 @@ def _numbers(found: dict[str, Any]) -> dict[str, float]:
 
 
 def _described(run_dir: Path) -> dict[str, Any]:
-    """A run's `run.json`; nothing where there is none.
+    """A run's `run.json`; where there is none, as of a batch script's run, the settings that its worker wrote down.
 
     Raises:
         JobError: it is not as a submission writes it.
@@ -117,13 +125,20 @@ def _described(run_dir: Path) -> dict[str, Any]:
     parts = (run or {}).get("settings"), (run or {}).get("spec"), (run or {}).get("code")
     if (run is None and (run_dir / RUN).exists()) or not all(part is None or isinstance(part, dict) for part in parts):
         raise JobError(f"{run_dir / RUN} is damaged; the command that submitted it writes it anew")
-    return run or {}
+    if run is None:
+        worker = read_json(run_dir / CONFIG) or {}
+        given = [str(setting).partition("=") for setting in worker.get("overrides") or ()]
+        return {
+            "settings": {"stage": worker.get("stage", ""), **{key: value for key, _, value in given}},
+            "spec": worker,
+        }
+    return run
 
 
 def _flat(run: dict[str, Any]) -> dict[str, str]:
     found = {f"settings.{n}": v for n, v in _leaves(run.get("settings") or {})}
     spec, code = run.get("spec") or {}, run.get("code") or {}
-    found |= {name: spec.get(name) for name in ("nodes", "ranks_per_node", "partition") if name in spec}
+    found |= {name: spec.get(name) for name in ("nodes", "ranks_per_node", "world_size", "partition") if name in spec}
     return {n.removeprefix("settings."): str(v) for n, v in (found | {"commit": code.get("commit", "")}).items()}
 
 

@@ -60,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nsubmit: interrupted; the same command finds what was submitted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None  # who read it has gone; nothing is left to be written when the interpreter ends
+        return 1
     except OSError as error:
         print(f"submit: the run's folder cannot be made: {error}. Choose another place with --runs", file=sys.stderr)
     return 1

@@ -5,7 +5,7 @@
 #   sbatch --array=0-7%4 -p teaching --gres=gpu:t4:1 --export=ALL,INPUT=clips.csv,MODEL=models/audio slurm/infer_array.sh
 # Environment, for what stands on no command line: INPUT (default videos), MODEL (default models/audio), OUT (default sounds), SEED (0),
 # LEASE_S (120: seconds until the videos of a node that is gone are taken over), WORKERS (processes; the task's CPUs by default),
-# PYTHON (default .venv/bin/python).
+# and those of slurm/env.sh (PYTHON, V2A_ENV).
 # Each task takes the next video that nobody has (claims are files in OUT), so a task that never starts leaves no gap, and one that is
 # preempted, requeued or submitted again makes nothing twice. Each writes OUT/report.jsonl and OUT/failures.jsonl anew when it
 # ends: what the last one writes is of all of them.
@@ -18,6 +18,10 @@
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
 input=${1:-${INPUT:-videos}} model=${2:-${MODEL:-models/audio}} out=${3:-${OUT:-sounds}}
+if [ -n "${V2A_ENV:-}" ] || [ -e slurm/env.sh ]; then # modules or a container; submitted from elsewhere it needs none
+  # shellcheck source=slurm/env.sh
+  source "${V2A_ENV:-slurm/env.sh}"
+fi
 python=${PYTHON:-.venv/bin/python}
 if [ ! -e "$input" ]; then
   echo "there are no videos at '$input': put some there, or name them: sbatch slurm/infer_array.sh INPUT MODEL OUT" >&2

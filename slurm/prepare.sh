@@ -13,6 +13,7 @@
 #SBATCH --output=prepare-%j.log
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
+[ -e slurm/env.sh ] || { echo "submit it from the checkout: cd CHECKOUT && sbatch slurm/prepare.sh" >&2 && exit 1; }
 # shellcheck source=slurm/env.sh
 source "${V2A_ENV:-slurm/env.sh}"
 # shellcheck source=slurm/train.sh

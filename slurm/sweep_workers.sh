@@ -13,6 +13,7 @@
 #SBATCH --output=sweep-%A_%a.log
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
+[ -e slurm/env.sh ] || { echo "submit it from the checkout: cd CHECKOUT && sbatch slurm/sweep_workers.sh" >&2 && exit 1; }
 # shellcheck source=slurm/env.sh
 source "${V2A_ENV:-slurm/env.sh}"
 exec srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "$PYTHON" -u -m sweeps.optuna_run --mode workers "$@"

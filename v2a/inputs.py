@@ -28,11 +28,13 @@ def check(stage: str, config: Any, made_before: Container[str] = ()) -> None:
         made_before: settings whose folders will be there when the stage runs.
 
     Raises:
-        ConfigError: the first input that is not as it must be; names the command that makes it.
+        ConfigError: the first input that is not as it must be; names the command that makes it. Or a folder of the stage's own that
+            cannot be written.
     """
     for name, look in _LOOKS.get(stage, ()):
         if name not in made_before:
             look(config, made_before)
+    _look_at_out(config)
 
 
 def read_dataset(folder: str) -> dict[str, Any]:
@@ -48,12 +50,13 @@ def read_dataset(folder: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((place / _MANIFEST).read_text("ascii"))
         Geometry.from_dict(manifest["geometry"])
+        manifest.get("by_split", {}).get("train", {}).get("clips", 1)  # a table of tables, where it is there
         shards = {str(entry["name"]): int(entry["bytes"]) for entry in manifest["shards"]}
     except FileNotFoundError:
         raise ConfigError(
             f"{folder} has no {_MANIFEST}: {index} writes it from shards that are there; {_MAKE_CLIPS.format(folder)}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{place / _MANIFEST} cannot be read ({error}); {index} writes it anew") from None
     for name, size in shards.items():
         found = (place / name).stat().st_size if (place / name).is_file() else None
@@ -61,6 +64,20 @@ def read_dataset(folder: str) -> dict[str, Any]:
             what = "is missing" if found is None else f"has {found} bytes instead of {size}"
             raise ConfigError(f"{folder} is not whole: {name} {what}. Copy it again, or count what is there: {index}")
     return manifest
+
+
+def _look_at_out(config: Any) -> None:
+    """Where it writes beside its run: the nearest folder that is there must be one, and let us write into it."""
+    out = getattr(config, "out", "")
+    if not out:
+        return
+    there = Path(out).expanduser().absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigError(f"{out} cannot be made: {there} is a file; choose another out=DIR")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{out} cannot be made or written: you may not write into {there}; choose another out=DIR")
 
 
 def _look_at_videos(config: Any, _made: Container[str]) -> None:
@@ -101,25 +118,46 @@ def _look_at_codes(config: Any, made: Container[str]) -> None:
     if "data" in made:
         return
     wanted = [entry["name"].replace("clips-", "codes-", 1) for entry in read_dataset(config.data)["shards"]]
-    missing = [name for name in wanted if not (place / name).is_file()]
+    missing = [name for name in wanted if not _has_bytes(place / name)]
     if missing:
         there = len(wanted) - len(missing)
         raise ConfigError(f"{config.codes} has codes of {there} of {len(wanted)} shards of {config.data}: {make}")
 
 
+def _has_bytes(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
 def _look_at_model(kind: str, make: str) -> Callable[[Any, Container[str]], None]:
-    def look(config: Any, _made: Container[str]) -> None:
-        _check_model(config.model, kind, make)
+    def look(config: Any, made: Container[str]) -> None:
+        geometry = _check_model(config.model, kind, make)
+        if hasattr(config, "data") and "data" not in made:
+            _check_geometry(config.model, geometry, config.data)
 
     return look
 
 
-def _look_at_models(config: Any, _made: Container[str]) -> None:
+def _look_at_models(config: Any, made: Container[str]) -> None:
     for path in config.model_names().values():
-        _check_model(path, "audio", "python -m v2a.audio trains one")
+        geometry = _check_model(path, "audio", "python -m v2a.audio trains one")
+        if "data" not in made:
+            _check_geometry(path, geometry, config.data)
 
 
-def _check_model(path: str, kind: str, make: str) -> None:
+def _check_geometry(path: str, geometry: Any, data: str) -> None:
+    """A model is of clips of one size, rate and length; nothing is known of one whose stamp does not say."""
+    try:
+        trained, there = (Geometry.from_dict(found) for found in (geometry, read_dataset(data)["geometry"]))
+    except (KeyError, TypeError, ValueError):
+        return  # the stage itself says what is wrong with it
+    if trained != there:
+        raise ConfigError(
+            f"{path} is a model of clips of {trained}, but those of {data} are {there}; they must be alike"
+        )
+
+
+def _check_model(path: str, kind: str, make: str) -> Any:
+    """The geometry of its clips, as its stamp has it."""
     place = Path(path)
     if not place.is_dir():
         raise ConfigError(
@@ -127,13 +165,15 @@ def _check_model(path: str, kind: str, make: str) -> None:
         )
     stamp = place / "stage.json" if (place / "stage.json").exists() else place / "config.json"
     try:
-        stage = json.loads(stamp.read_text())["stage"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(stamp.read_text())
+        stage, geometry = found["stage"], found.get("geometry")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(f"{path} holds neither a run of a training stage nor an exported model: {make}") from None
     if stage != kind:
         raise ConfigError(f"expected a model of stage {kind}, but {path} is of stage {stage}")
     if stamp.name == "stage.json" and not any(place.glob("checkpoints/step-*.json")):
         raise ConfigError(f"{path} has no checkpoint yet; wait until train.checkpoint_every steps are done")
+    return geometry
 
 
 _Look = tuple[str, Callable[[Any, Container[str]], None]]

@@ -75,12 +75,20 @@ def _save(folder: Path, job: dict[str, Any]) -> None:
     (folder / "jobs" / f"{job['id']}.json").write_text(json.dumps(job))
 
 
+def _expanded(names: str) -> list[str]:
+    """ "t4-[1-2]" or "t4-1,t4-3" to names."""
+    found = re.fullmatch(r"(.*)\[(\d+)-(\d+)\]", names)
+    return [f"{found[1]}{n}" for n in range(int(found[2]), int(found[3]) + 1)] if found else names.split(",")
+
+
 def _sinfo(folder: Path, words: list[str]) -> int:
     lines = (folder / "sinfo").read_text()
     if words == ["--noheader", "--format=%P|%D|%G|%c|%l"]:
         print(lines, end="")
     elif words == ["--noheader", "--format=%P"]:
         print("\n".join(line.partition("|")[0] for line in lines.splitlines()))
+    elif words[:2] == ["--noheader", "--Node"] and words[4:] == ["--format=%N"]:
+        print("\n".join(_expanded(words[3].partition("=")[2])))
     else:
         return _fail(f"sinfo: unknown: {words}")
     return 0

@@ -87,6 +87,30 @@ def test_an_environment_of_ones_own(tmp_path: Path):
     mine.write_text(f"PYTHON='{tmp_path}/its python' MPI=pmi2 CONTROLLER=mpi\n")
     _, _, calls = _call("prepare.sh", tmp_path, V2A_ENV=str(mine), PYTHON="")
     assert calls[0][1] == "--mpi=pmi2"
+    _, _, calls = _call("selftest.sh", tmp_path, V2A_ENV=str(mine), PYTHON="")
+    assert calls[-1][1] == "--mpi=pmi2"
+
+
+def test_inference_has_the_same_environment(tmp_path: Path):
+    mine = tmp_path / "my env.sh"
+    mine.write_text(f"export PYTHON='{tmp_path}/its python'\n")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "model").mkdir()
+    status, said, calls = _call(
+        "infer_array.sh", tmp_path, str(tmp_path / "videos"), str(tmp_path / "model"), V2A_ENV=str(mine), PYTHON="none"
+    )
+    assert (status, said) == (0, "")
+    assert calls[0][:3] == ["its python", "-m", "v2a.infer"]
+
+
+@pytest.mark.parametrize(
+    "script", ["train_vqvae.sh", "train_audio.sh", "prepare.sh", "selftest.sh", "sweep_workers.sh"]
+)
+def test_submitted_from_another_folder_it_says_so(script: str, tmp_path: Path):
+    status, said, calls = _call(script, tmp_path, SLURM_SUBMIT_DIR=str(tmp_path))
+    assert status == 1
+    assert said == f"submit it from the checkout: cd CHECKOUT && sbatch slurm/{script}\n"
+    assert calls == []
 
 
 def test_a_python_that_is_not_there_is_said(tmp_path: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.inputs import write_clips, write_inputs
+from tests.unit.inputs import GEOMETRY, write_clips, write_inputs
 from v2a.config import ConfigError
 from v2a.inputs import read_dataset
 from v2a.stages import check_inputs, load_config, stage_names
@@ -113,6 +113,42 @@ def test_a_model_of_another_stage_is_refused():
         ConfigError, match=r"models/vqvae holds neither a run of a training stage nor an exported model"
     ):
         _check("audio")
+
+
+def test_a_model_of_other_clips_is_refused():
+    write_inputs(Path())
+    geometry = {**GEOMETRY, "width": 32, "height": 16}
+    Path("models/vqvae/config.json").write_text(json.dumps({"stage": "vqvae", "geometry": geometry}))
+    for stage in ("codes", "audio"):
+        with pytest.raises(
+            ConfigError, match=r"models/vqvae is a model of clips of 32x16, .* but those of data/clips are 256x144"
+        ):
+            _check(stage, "model=models/vqvae")
+    Path("models/vqvae/config.json").write_text(json.dumps({"stage": "vqvae", "geometry": GEOMETRY}))
+    _check("codes", "model=models/vqvae")
+
+
+def test_an_output_that_cannot_be_made_is_refused():
+    write_inputs(Path())
+    Path("file").touch()
+    with pytest.raises(ConfigError, match=r"file/x cannot be made: .*file is a file; choose another out=DIR"):
+        _check("codes", "out=file/x", "model=models/vqvae")
+
+
+def test_codes_without_a_byte_are_none():
+    write_inputs(Path())
+    Path("data/codes/codes-1.h5").write_bytes(b"")
+    with pytest.raises(ConfigError, match="data/codes has codes of 1 of 2 shards"):
+        _check("audio")
+
+
+def test_a_manifest_of_another_shape_is_a_sentence():
+    write_clips(Path("data"))
+    manifest = json.loads(Path("data/dataset.json").read_text())
+    for text in (json.dumps({**manifest, "by_split": []}), "[" * 200_000, "[]"):
+        Path("data/dataset.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"data/dataset.json cannot be read"):
+            _check("vqvae", "data=data")
 
 
 def test_a_run_without_a_checkpoint_is_no_model_yet():

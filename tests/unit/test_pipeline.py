@@ -149,6 +149,12 @@ def test_codes_of_ones_own_place(fake_slurm: FakeSlurm):
         ("infer.seed=5", "but got 'infer.seed=5'"),
         ("vqvae.train.steps", "but got 'vqvae.train.steps'"),
         ("preset=huge", "there is no preset 'huge'"),
+        ("evaluate.nonsense=1", "evaluate: there is no key 'nonsense'"),
+        (
+            "prepare.out=elsewhere",
+            r"expected no prepare.out, for it follows from the links before; .* say videos=…, data=…, codes=…",
+        ),
+        ("codes.out=elsewhere", "expected no codes.out"),
     ],
 )
 def test_settings_that_no_link_has_are_refused(setting: str, message: str):
@@ -159,5 +165,10 @@ def test_settings_that_no_link_has_are_refused(setting: str, message: str):
 def test_a_stages_own_settings_are_checked(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _pipeline("vqvae.train.stepz=5", "--dry-run") == 1
     assert "submit: vqvae: there is no key 'train.stepz'; did you mean train.steps" in capsys.readouterr().err
+    assert _pipeline("evaluate.nonsense=1") == 1
+    assert "submit: evaluate: there is no key 'nonsense'" in capsys.readouterr().err
+    assert fake_slurm.jobs() == [], "the last link is looked at before the first is submitted"
+    assert submit.main(["--cluster", "debug", "pipeline", "videos=x"]) == 1
+    assert "debug runs one stage" in capsys.readouterr().err
     assert submit.main(["--name", "x", "pipeline", "videos=x"]) == 1
     assert "expected no --name" in capsys.readouterr().err

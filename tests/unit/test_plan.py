@@ -16,6 +16,7 @@ from tests.unit.fake_slurm import ROSIE, FakeSlurm
 from tests.unit.inputs import write_clips
 from v2a.stages import input_contents, load_config, stage_names
 
+MIXED = "all*|20|gpu:t4:4|72|infinite\nall*|3|gpu:v100:8|80|infinite\nall*|5|(null)|32|infinite\n"
 _PARTITIONS = {
     "t4": Partition("t4", 4, 4, default=True, cpus=8, minutes=90),
     "dgx": Partition("dgx", 1, 8, default=False, cpus=8),
@@ -109,11 +110,21 @@ def _plan(runs: Path, **asked: object) -> JobSpec:
         (ROSIE, {"partition": "dgx"}, (1, 8, 8, 8, 1440)),
         (ROSIE, {"ranks_per_node": 2}, (1, 2, 2, 16, 1440)),
         (ROSIE, {"gpus_per_node": 2}, (1, 2, 2, 16, 1440)),
-        (ROSIE, {"ranks_per_node": 3, "gpus_per_node": 1, "cpus_per_rank": 5, "minutes": 7}, (1, 3, 1, 5, 7)),
+        (ROSIE, {"ranks_per_node": 3, "gpus_per_node": 3, "cpus_per_rank": 5, "minutes": 7}, (1, 3, 3, 5, 7)),
         # A cluster that no profile knows: a rank for each GPU, and the cores shared out.
         ("gpu*|9|gpu:a:8|64|5:00:00\n", {"nodes": 3}, (3, 8, 8, 8, 60)),
         ("gpu*|9|gpu:a:8|64|0:30:00\n", {"nodes": 3}, (3, 8, 8, 8, 30)),
         ("cpu*|9|(null)|64|infinite\n", {"nodes": 3}, (3, 1, 0, 1, 60)),
+        # Nodes of several kinds: what enough of them have.
+        (MIXED, {"nodes": 3}, (3, 8, 8, 10, 60)),
+        (MIXED, {"nodes": 10}, (10, 4, 4, 18, 60)),
+        (MIXED, {"nodes": 25}, (25, 1, 0, 32, 60)),
+        # Without MPI tasks are shared out on one node.
+        (
+            MIXED,
+            {"stage": "prepare", "settings": ("videos=.",), "nodes": 3, "ranks_per_node": 4, "controller": "gloo"},
+            (1, 1, 0, 4, 60),
+        ),
     ],
 )
 def test_what_is_left_out_follows_from_the_cluster(
@@ -122,6 +133,47 @@ def test_what_is_left_out_follows_from_the_cluster(
     (fake_slurm.folder / "sinfo").write_text(sinfo)
     spec = _plan(tmp_path, **asked)
     assert (spec.nodes, spec.ranks_per_node, spec.gpus_per_node, spec.cpus_per_rank, spec.minutes) == expected
+
+
+def test_more_than_enough_nodes_have_is_refused(tmp_path: Path, fake_slurm: FakeSlurm):
+    (fake_slurm.folder / "sinfo").write_text(MIXED)
+    with pytest.raises(
+        JobError, match="partition all has 3 nodes with 8 GPUs and 8 cores, but --nodes 10 were asked for"
+    ):
+        _plan(tmp_path, nodes=10, gpus_per_node=8, cpus_per_rank=1)
+
+
+def test_too_many_excluded_nodes_are_refused(tmp_path: Path, fake_slurm: FakeSlurm):
+    assert _plan(tmp_path, nodes=2, exclude="t4-[1-2]").exclude == "t4-[1-2]"
+    with pytest.raises(JobError, match=r"partition t4 has 2 nodes without t4-\[1-2\], but --nodes 3 were asked for"):
+        _plan(tmp_path, nodes=3, exclude="t4-[1-2]")
+
+
+def test_ranks_that_would_share_gpus_are_refused(
+    tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("hpc.checks.knows_no_gpu", lambda: False)
+    monkeypatch.setattr("hpc.plan.knows_no_gpu", lambda: False)
+    with pytest.raises(
+        JobError, match="expected a GPU for each rank, but --ranks-per-node 8 would share --gpus-per-node 4"
+    ):
+        _plan(tmp_path, ranks_per_node=8, gpus_per_node=4, cpus_per_rank=1)
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_half_precision_is_for_gpus(cpu: bool, tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch):
+    (fake_slurm.folder / "sinfo").write_text(ROSIE)
+    monkeypatch.setattr("hpc.checks._torch_version", lambda: "2.10.0+cpu" if cpu else "2.10.0")
+    write_clips(tmp_path / "clips")
+    asked = {"stage": "vqvae", "settings": (f"data={tmp_path / 'clips'}",), "partition": "dgx"}
+    assert ("train.precision=fp16" in _plan(tmp_path, **asked).overrides) is not cpu
+    assert "train.precision=fp16" not in _plan(tmp_path, **asked, gpus_per_node=0).overrides
+
+
+@pytest.mark.parametrize("option", ["partition", "account", "qos", "exclude"])
+def test_a_line_break_would_be_a_command_of_the_batch_script(option: str):
+    with pytest.raises(JobError, match=f"expected --{option} without line breaks"):
+        _spec(**{option: "me\ntouch HACKED #"})
 
 
 def test_preparing_needs_no_gpu(tmp_path: Path, fake_slurm: FakeSlurm):

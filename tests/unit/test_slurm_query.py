@@ -23,6 +23,19 @@ def test_the_default_comes_first():
     assert list(parse_partitions("a|1|(null)|8\nb*|1|(null)|8\nc|1|(null)|8\n")) == ["b", "a", "c"]
 
 
+def test_nodes_of_several_kinds_are_told_apart():
+    found = parse_partitions(_SINFO)["teaching"]
+    assert [found.nodes_with(*least) for least in ((4, 72), (5, 0), (0, 73))] == [20, 0, 0]
+    mixed = parse_partitions("all|20|gpu:t4:4|72\nall|3|gpu:v100:8|80")["all"]
+    assert [mixed.gpus_of(nodes) for nodes in (3, 4, 24)] == [8, 4, 8]
+    assert [mixed.cpus_of(3, 8), mixed.cpus_of(4, 4)] == [80, 72]
+
+
+def test_an_answer_that_is_no_partition_is_a_sentence():
+    with pytest.raises(SlurmError, match=r"sinfo said 'slurm_load: timeout', which is no partition"):
+        parse_partitions("slurm_load: timeout\n")
+
+
 def test_no_partition_is_no_error():
     assert parse_partitions("") == {}
 

@@ -369,3 +369,23 @@ def test_many_states_are_one_question(many: Path, fake_slurm: FakeSlurm):
     found = states(sorted(many.iterdir()))
     assert sum(state.state == "finished" for state in found.values()) == 190
     assert len(fake_slurm.calls("squeue")) == 1
+
+
+def test_runs_of_batch_scripts_are_compared_by_what_their_workers_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name, overrides, ranks in (("a", ["train.lr=1e-3"], 4), ("b", ["train.lr=1e-5", "model=paper"], 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({"stage": "vqvae", "overrides": overrides, "world_size": ranks})
+        )
+        (tmp_path / name / "attempts.jsonl").write_text('{"event": "started", "time": 1.0}\n')
+        (tmp_path / name / "metrics.jsonl").write_text(
+            '{"step": 1, "loss": 2.0}\n{"step": NaN, "loss": 1.0}\n{"step": 2, "loss": 1' + "0" * 400 + "}\n"
+        )
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert [line.split() for line in said.splitlines()[1:4]] == [
+        ["model", "(none)", "|", "paper"], ["train.lr", "1e-3", "|", "1e-5"], ["world_size", "4", "|", "2"],
+    ]  # fmt: skip
+    assert "loss from 2 to 2, until step 1" in said
