@@ -47,8 +47,10 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
     Whatever happens passes through. A record that cannot be written, because the disk is full for example, stops nothing.
     """
     if world.rank == 0:
-        _note_submission(run_dir, world)
-        where = {"job_id": world.job_id, "nodes": os.environ.get("SLURM_JOB_NODELIST"), "slurm_restarts": _restarts()}
+        job_id = _own_job(world)
+        _note_submission(run_dir, job_id)
+        nodes, restarts = os.environ.get("SLURM_JOB_NODELIST"), _restarts()
+        where = {"job_id": job_id, "nodes": nodes, "slurm_restarts": restarts} if job_id else {}
         note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
     try:
         yield
@@ -72,11 +74,17 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
         note(run_dir, "finished", step=_step(run_dir))
 
 
-def _note_submission(run_dir: Path, world: World) -> None:
+def _own_job(world: World) -> str | None:
+    """The job that is there for the run: that of ranks which srun started. Ranks of another launcher may be inside of any job, a
+    person's whole session for example, that is not the run's to show or to cancel."""
+    return world.job_id if world.source == "srun" else None
+
+
+def _note_submission(run_dir: Path, job_id: str | None) -> None:
     """A job that another batch script than ours started is known from now on."""
-    known = any(event.get("job_id") == world.job_id for event in attempts(run_dir))
-    if world.job_id is not None and not known:
-        note(run_dir, "submitted", where="slurm", job_id=world.job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
+    known = any(event.get("job_id") == job_id for event in attempts(run_dir))
+    if job_id is not None and not known:
+        note(run_dir, "submitted", where="slurm", job_id=job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
 
 
 def _text(error: Exception) -> str:

@@ -33,6 +33,16 @@ def test_rank_0_says_that_it_began_and_finished(tmp_path: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("source", ["horovodrun", "mpirun", "single process"])
+def test_a_job_that_the_ranks_are_only_inside_of_is_not_the_runs(source: str, tmp_path: Path):
+    """A person's whole session, for example."""
+    append(tmp_path, "submitted", where="local", pid=1)
+    with noting(tmp_path, _world(source=source)):
+        pass
+    assert [event["event"] for event in attempts(tmp_path)] == ["submitted", "started", "finished"]
+    assert all("job_id" not in event for event in attempts(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("error", "final", "text"),
     [
