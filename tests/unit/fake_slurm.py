@@ -2,7 +2,7 @@
 does not know. `install` puts it on a PATH under all their names.
 
 Files of its folder: `sinfo` (what sinfo prints, five fields), `sacct` (what it prints; without it sacct fails), `refuse` (sbatch
-says this and fails), `down` (the controller does not answer), `calls` (one line for each call), `jobs/ID.json`, `jobs/ID.sh`.
+says this and fails), `deny` (scancel says this and fails), `down` (the controller does not answer), `calls` (one line for each call), `jobs/ID.json`, `jobs/ID.sh`.
 """
 
 import json
@@ -152,6 +152,8 @@ def _scancel(folder: Path, words: list[str]) -> int:
     jobs = _jobs(folder)
     if len(words) != 1 or words[0] not in jobs:
         return _fail(f"scancel: unknown: {words}")
+    if (folder / "deny").exists():
+        return _fail((folder / "deny").read_text())
     _save(folder, {**jobs[words[0]], "state": "CANCELLED"})
     return 0
 

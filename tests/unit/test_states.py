@@ -1,5 +1,6 @@
 """How runs stand, by their folders and by one question to Slurm; and the commands that show it."""
 
+import errno
 import json
 import os
 import signal
@@ -306,6 +307,33 @@ def test_cancel_says_what_it_did(tmp_path: Path, fake_slurm: FakeSlurm, capsys: 
     assert "selftest-1 is cancelled already; nothing to cancel" in captured.out
     assert "cancel: there is no run 'selftest-2'" in captured.err
     assert len(fake_slurm.calls("scancel")) == 1
+
+
+def test_a_full_disk_keeps_nothing_from_being_cancelled(
+    tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    monkeypatch.setattr("hpc.record.os.write", full)
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1"]) == 0
+    assert fake_slurm.jobs()[0]["state"] == "CANCELLED"
+    assert "its record could not be written ([Errno 28] No space left on device)" in capsys.readouterr().err
+
+
+def test_a_cancellation_that_slurm_refuses_is_none(
+    tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    (fake_slurm.folder / "deny").write_text("scancel: error: Kill job error on job id 4711: Access/permission denied")
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1"]) == 1
+    assert "Access/permission denied" in capsys.readouterr().err
+    fake_slurm.set("4711", state="FAILED")
+    _began(run_dir, _STARTED, _FAILED)
+    assert (state_of(run_dir).state, state_of(run_dir).reason) == ("failed", "no room")
 
 
 def test_logs_of_a_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
