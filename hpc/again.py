@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc.record import RESULT, RUN, attempts, last_metrics, note, read_json, since_submitted, was_taken_along
+from hpc.record import (
+    RUN,
+    attempts,
+    last_metrics,
+    note,
+    note_job,
+    read_json,
+    result_mark,
+    since_submitted,
+    was_taken_along,
+)
 from hpc.room import has_room, say, wait_s
 from hpc.slurm_query import SlurmError, delay, exclude_nodes, job_state, partitions, requeue
 
@@ -130,7 +140,7 @@ def restarts_of(run_dir: Path) -> int:
 
 def judge(run_dir: Path, job_id: str, status: int) -> int:
     """After the ranks of a Slurm job: requeue it, or give it up. Returns the batch script's exit status."""
-    if (run_dir / RESULT).exists():
+    if _has_finished(run_dir, job_id, status):
         return 0
     try:
         state = _patiently(lambda: job_state(job_id))
@@ -140,6 +150,7 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     if state != "RUNNING":  # cancelled, out of time, or requeued by somebody: it is Slurm's already
         say(f"again: Slurm says {state} of job {job_id}; nothing to do here")
         return status or 1
+    note_job(run_dir, job_id)  # its ranks may have ended before they could
     events = note_silent_end(run_dir, status)
     verdict = decide(events, restarts_of(run_dir), _slurms_count())
     if not verdict.goes_on and not status and events[-1]["event"] == "stopped":
@@ -161,6 +172,15 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
         say(f"again: {error}", wrong=True)
     time.sleep(_LAST_WORDS_S)
     return status or 1
+
+
+def _has_finished(run_dir: Path, job_id: str, status: int) -> bool:
+    """Whether this job's ranks wrote a result. When they failed, one that was there before they began is not theirs."""
+    found = result_mark(run_dir)
+    if found is None or not status:
+        return found is not None
+    begun = next((event for event in reversed(attempts(run_dir)) if event["event"] == "started"), {})
+    return str(begun.get("job_id")) == job_id and begun.get("old_result") != found
 
 
 def _keep_away(run_dir: Path, job_id: str) -> None:

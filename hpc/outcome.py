@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc.record import attempts, last_metrics, note
+from hpc.record import attempts, last_metrics, note, note_job, result_mark
 from hpc.room import is_full
 from hpc.world import World
 
@@ -48,10 +48,12 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
     """
     if world.rank == 0:
         job_id = _own_job(world)
-        _note_submission(run_dir, job_id)
+        if job_id is not None:
+            note_job(run_dir, job_id)
         nodes, restarts = os.environ.get("SLURM_JOB_NODELIST"), _restarts()
         where = {"job_id": job_id, "nodes": nodes, "slurm_restarts": restarts} if job_id else {}
-        note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
+        old = result_mark(run_dir)  # of a run that has finished before: not this attempt's
+        note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where, old_result=old)
     try:
         yield
     except Stopped as stopped:
@@ -78,13 +80,6 @@ def _own_job(world: World) -> str | None:
     """The job that is there for the run: that of ranks which srun started. Ranks of another launcher may be inside of any job, a
     person's whole session for example, that is not the run's to show or to cancel."""
     return world.job_id if world.source == "srun" else None
-
-
-def _note_submission(run_dir: Path, job_id: str | None) -> None:
-    """A job that another batch script than ours started is known from now on."""
-    known = any(event.get("job_id") == job_id for event in attempts(run_dir))
-    if job_id is not None and not known:
-        note(run_dir, "submitted", where="slurm", job_id=job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
 
 
 def _text(error: Exception) -> str:

@@ -61,6 +61,14 @@ def unreadable(path: Path) -> str:
         return error.strerror or str(error)
 
 
+def result_mark(run_dir: Path) -> int | None:
+    """By what one `result.json` is told from another of the same run: its time in ns; None when there is none."""
+    try:
+        return (run_dir / RESULT).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def append(run_dir: Path, event: str, **fields: object) -> None:
     """Add a line to `attempts.jsonl`, with the time. A line before it that is not whole is ended first.
 
@@ -85,6 +93,12 @@ def note(run_dir: Path, event: str, **fields: object) -> None:
     """The same, where the record is not worth a run: what a full disk does not take is lost. Fields that are None are left out."""
     with suppress(OSError):
         append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
+
+
+def note_job(run_dir: Path, job_id: str) -> None:
+    """A job of Slurm's that another batch script than ours started is known from now on."""
+    if not any(str(event.get("job_id")) == job_id for event in attempts(run_dir)):
+        note(run_dir, "submitted", where="slurm", job_id=job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
 
 
 def attempts(run_dir: Path) -> list[dict[str, Any]]:
