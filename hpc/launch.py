@@ -214,6 +214,7 @@ def _describe(plan: Plan, code: Path) -> dict[str, Any]:
         "format": _FORMAT, "name": plan.spec.run_dir.name, "stage": plan.spec.stage, "where": plan.where, "profile": plan.profile,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "steps": steps.get("steps") if isinstance(steps, dict) else None,
         "identity": plan.identity, "videos": plan.videos, "settings": settings, "spec": spec,
+        "after": [os.path.abspath(path) for path in plan.request.after],
         "code": {"folder": str(code), **git_commit()},
         "environment": {"python": platform.python_version(), "executable": sys.executable, **_versions()},
     }  # fmt: skip

@@ -180,6 +180,29 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Pa
     assert "attempts.jsonl cannot be read (Is a directory)" in state_of(run_dir).reason
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_broken_link_is_named_by_what_waited_for_it(forgotten: bool, tmp_path: Path, fake_slurm: FakeSlurm):
+    first = _run(tmp_path, "prepare-1", "4711")
+    second = _run(tmp_path, "vqvae-1", "4712", after=[str(first)])
+    third = _run(tmp_path, "codes-1", "4713", after=[str(second), "/nowhere", "x" * 999, "\0", None, 7])
+    alone = _run(tmp_path, "alone", "4714", after=[str(tmp_path / "alone")])
+    _began(first, _STARTED, _FAILED, ("gave up", {"error": "no room; twice"}))
+    for number, run_dir in enumerate((first, second, third, alone)):
+        _job(fake_slurm, run_dir, str(4711 + number), "CANCELLED" if number else "FAILED", forgotten=forgotten)
+    for run_dir in (second, third):
+        found = state_of(run_dir)
+        assert (found.state, found.reason) == (
+            "cancelled",
+            "it waited for prepare-1, which has failed: no room; twice",
+        )
+    assert fake_slurm.calls("squeue") == fake_slurm.calls("squeue")[:2], "one question for each that was asked about"
+    assert "waited for prepare-1" not in state_of(alone).reason
+    append(third, "cancelled", why="hpc.cancel")
+    assert (state_of(third).state, state_of(third).reason) == ("cancelled", "")
+    _began(second, _STARTED)
+    assert "waited" not in state_of(second).reason, "it did begin"
+
+
 def test_a_local_run_lives_as_long_as_its_supervisor(tmp_path: Path):
     run_dir = _run(tmp_path, "selftest-1")
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
