@@ -29,7 +29,7 @@ from hpc.record import (
     was_taken_along,
 )
 from hpc.room import has_room, say, wait_s
-from hpc.slurm_query import SlurmError, delay, exclude_nodes, job_state, partitions, requeue
+from hpc.slurm_query import SlurmError, ask, delay, exclude_nodes, job_state, partitions, requeue
 
 T = TypeVar("T")
 RESTARTS = 20
@@ -187,11 +187,11 @@ def _keep_away(run_dir: Path, job_id: str) -> None:
     """Exclude the nodes that were not fit, those that were excluded before too; unless the job needs every node that there is."""
     spec = (read_json(run_dir / RUN) or {}).get("spec") or {}
     unfit = sorted({str(event["unfit"]) for event in since_submitted(attempts(run_dir)) if event.get("unfit")})
-    if not can_spare(unfit, int(spec.get("nodes", 1)), spec.get("partition")):
+    before = str(spec.get("exclude") or "")
+    if not can_spare(unfit, int(spec.get("nodes") or 1), spec.get("partition"), before):
         say(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition")
         return
-    before = [str(spec["exclude"])] if spec.get("exclude") else []
-    exclude_nodes(job_id, ",".join([*before, *unfit]))
+    exclude_nodes(job_id, ",".join([*filter(None, [before]), *unfit]))
 
 
 def _slurms_count() -> int:
@@ -200,23 +200,25 @@ def _slurms_count() -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def can_spare(unfit: Sequence[str], nodes: int, partition: str | None) -> bool:
+def can_spare(unfit: Sequence[str], nodes: int, partition: str | None, before: str = "") -> bool:
     """Whether a job finds enough nodes without some of them.
 
     Args:
         unfit: nodes to keep away from.
         nodes: that the job needs.
         partition: where it runs; None for the cluster's default.
+        before: nodes that it keeps away from already, as Slurm writes them: "t4-[1-3]". All are taken for nodes of the partition.
 
     Raises:
         SlurmError: Slurm does not answer.
     """
     known = partitions()
     there = known.get(partition or "") or next(iter(known.values()), None)  # the default comes first
-    return there is not None and nodes + len(unfit) <= there.nodes
+    away = {*unfit, *(ask("scontrol", "show", "hostnames", before).split() if before else ())}
+    return there is not None and nodes + len(away) <= there.nodes
 
 
-def _patiently(ask: Callable[[], T]) -> T:
+def _patiently(question: Callable[[], T]) -> T:
     """Slurm's answer, also when its controller is away for a while.
 
     Raises:
@@ -225,7 +227,7 @@ def _patiently(ask: Callable[[], T]) -> T:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return ask()
+            return question()
         except SlurmError:
             if time.monotonic() > deadline:
                 raise

@@ -61,7 +61,7 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
             note(run_dir, "stopped", why=str(stopped), step=_step(run_dir), final=stopped.final or None)
         raise
     except PreflightFailed as error:
-        where = {"rank": world.rank, "unfit": None if error.full else world.host}
+        where = {"rank": world.rank, "unfit": None if error.full else _node(world)}
         note(run_dir, "failed", error=_text(error), step=_step(run_dir), **where, full=error.full or None)
         raise
     except Exception as error:
@@ -80,6 +80,11 @@ def _own_job(world: World) -> str | None:
     """The job that is there for the run: that of ranks which srun started. Ranks of another launcher may be inside of any job, a
     person's whole session for example, that is not the run's to show or to cancel."""
     return world.job_id if world.source == "srun" else None
+
+
+def _node(world: World) -> str:
+    """As Slurm calls it, which is to keep away from it; a host may call itself otherwise."""
+    return os.environ.get("SLURMD_NODENAME") or world.host
 
 
 def _text(error: Exception) -> str:

@@ -139,6 +139,9 @@ def _scontrol(folder: Path, words: list[str]) -> int:
     jobs = _jobs(folder)
     if words[:3] == ["--oneliner", "show", "job"] and words[3] in jobs:
         print(f"JobId={words[3]} JobState={jobs[words[3]]['state']} Reason=None")
+    elif words[:2] == ["show", "hostnames"]:
+        for name, first, last in re.findall(r"([^,\[]+)(?:\[(\d+)-(\d+)\])?,?", words[2]):
+            print("\n".join(f"{name}{number}" for number in range(int(first), int(last) + 1)) if first else name)
     elif words[0] == "requeue" and words[1] in jobs:
         _save(folder, {**jobs[words[1]], "state": "PENDING", "reason": "BeginTime"})
     elif words[0] == "update" and re.fullmatch(r"JobId=\d+", words[1]):

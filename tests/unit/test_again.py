@@ -150,7 +150,9 @@ def test_the_same_error_twice_stops_it(job: Path, fake_slurm: FakeSlurm, capsys:
     ("spec", "excluded"),
     [
         ({}, ["ExcNodeList=t4-2"]),
-        ({"nodes": 3, "exclude": "t4-[3-4]"}, ["ExcNodeList=t4-[3-4],t4-2"]),
+        ({"nodes": 1, "exclude": "t4-[3-4]"}, ["ExcNodeList=t4-[3-4],t4-2"]),
+        ({"nodes": 3, "exclude": "t4-2"}, ["ExcNodeList=t4-2,t4-2"]),
+        ({"nodes": 2, "exclude": "t4-[3-4]"}, None),
         ({"nodes": 4}, None),
         ({"nodes": 1, "partition": "dgx"}, None),
     ],
