@@ -80,7 +80,7 @@ def decide(events: Sequence[dict[str, Any]], restarts: int, went_on: int = 0) ->
     ends = [end for end in ends if not end.get("full")]  # somebody made room: nothing was tried in vain
     if len(ends) > 1 and last["event"] == "failed" and _same(ends[-2], last):
         return Verdict(False, f"{error}; the same error came twice at step {step}, so it does not go on by itself")
-    if len(ends) >= _SAME_STEP and len({end.get("step") for end in ends[-_SAME_STEP:]}) == 1:
+    if len(ends) >= _SAME_STEP and len({str(end.get("step")) for end in ends[-_SAME_STEP:]}) == 1:
         why = error or "it was stopped each time"
         return Verdict(
             False, f"{why}; {_SAME_STEP} attempts in a row ended at step {step}: is the time limit too short?"
@@ -134,8 +134,17 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def restarts_of(run_dir: Path) -> int:
     """How often a run may go on by itself, from its `run.json`; one that a batch script of its own started has none."""
+    return _count(_spec(run_dir), "restarts", RESTARTS)
+
+
+def _spec(run_dir: Path) -> dict[str, Any]:
     spec = (read_json(run_dir / RUN) or {}).get("spec")
-    return int(spec.get("restarts", RESTARTS)) if isinstance(spec, dict) else RESTARTS
+    return spec if isinstance(spec, dict) else {}
+
+
+def _count(spec: dict[str, Any], name: str, default: int) -> int:
+    value = spec.get(name)
+    return value if isinstance(value, int) else default  # what is damaged stops no run
 
 
 def judge(run_dir: Path, job_id: str, status: int) -> int:
@@ -185,10 +194,10 @@ def _has_finished(run_dir: Path, job_id: str, status: int) -> bool:
 
 def _keep_away(run_dir: Path, job_id: str) -> None:
     """Exclude the nodes that were not fit, those that were excluded before too; unless the job needs every node that there is."""
-    spec = (read_json(run_dir / RUN) or {}).get("spec") or {}
+    spec = _spec(run_dir)
     unfit = sorted({str(event["unfit"]) for event in since_submitted(attempts(run_dir)) if event.get("unfit")})
     before = str(spec.get("exclude") or "")
-    if not can_spare(unfit, int(spec.get("nodes") or 1), spec.get("partition"), before):
+    if not can_spare(unfit, _count(spec, "nodes", 1), str(spec.get("partition") or ""), before):
         say(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition")
         return
     exclude_nodes(job_id, ",".join([*filter(None, [before]), *unfit]))

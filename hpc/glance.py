@@ -79,7 +79,7 @@ def glance(state: RunState) -> Glance:
     step_ms = _float(metrics.get("step_ms"))
     left = None
     if state.state == "running" and step is not None and steps is not None and step_ms is not None:
-        left = max(0, steps - step) * step_ms / 1000
+        left = _float(max(0, steps - step) * step_ms / 1000)
     return Glance(
         state,
         step,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from v2a.plain_json import parse_json
 from v2a.whole import write_json
 
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
@@ -44,8 +46,8 @@ def described(run_dir: Path, stage: str, overrides: Sequence[str], world: int, r
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None when there is none, or none that can be read."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(path.read_text())
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -127,7 +129,7 @@ def last_metrics(run_dir: Path) -> dict[str, Any]:
 
 def all_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """Every line of `metrics.jsonl` that can be read, in order."""
-    return [line for line in _lines(run_dir / METRICS, whole=True) if isinstance(line.get("step"), (int, float))]
+    return _lines(run_dir / METRICS, whole=True)
 
 
 def _lines(path: Path, whole: bool) -> list[dict[str, Any]]:
@@ -141,10 +143,18 @@ def _lines(path: Path, whole: bool) -> list[dict[str, Any]]:
     found = []
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
-        needed = "event" if path.name == ATTEMPTS else "step"
-        if isinstance(record, dict) and needed in record:
+        if isinstance(record, dict) and (_is_event(record) if path.name == ATTEMPTS else _is_measured(record)):
             found.append(record)
     return found
+
+
+def _is_event(record: dict[str, Any]) -> bool:
+    return isinstance(record.get("event"), str)
+
+
+def _is_measured(record: dict[str, Any]) -> bool:
+    step = record.get("step")
+    return isinstance(step, (int, float)) and math.isfinite(step)

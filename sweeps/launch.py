@@ -124,7 +124,7 @@ class SlurmLauncher:
         task = read_task(folder)
         plan = make_plan(replace(self.request, settings=tuple(task.overrides), runs=folder.parent, name=folder.name))
         unfit = sorted({str(event["unfit"]) for event in attempts(folder) if event.get("unfit")})
-        if unfit and can_spare(unfit, plan.spec.nodes, plan.spec.partition):
+        if unfit and can_spare(unfit, plan.spec.nodes, plan.spec.partition, plan.spec.exclude or ""):
             away = ",".join([*([plan.spec.exclude] if plan.spec.exclude else []), *unfit])
             plan = replace(plan, spec=replace(plan.spec, exclude=away))
         self._code = self._code or take_snapshot(folder.parent)

@@ -167,6 +167,21 @@ def test_an_unfit_node_is_excluded_where_there_are_others(
     assert fake_slurm.jobs()[0]["state"] == "PENDING"
 
 
+@pytest.mark.parametrize(
+    "spec", [{"restarts": None, "nodes": None}, {"restarts": "many", "nodes": [], "partition": []}, [], "spec", None]
+)
+def test_a_description_that_is_damaged_stops_no_run(spec: object, job: Path, fake_slurm: FakeSlurm):
+    write_json(job / "run.json", {"spec": spec})
+    with (job / "attempts.jsonl").open("a") as file:
+        file.write("[" * 200_000 + "\n")
+    for step in ([], {}, "x", [], {}):
+        append(job, "started")
+        append(job, "failed", error=f"no room {step}", step=step, unfit="t4-2")
+    judge(job, "4711", 1)
+    assert fake_slurm.jobs()[0]["state"] == "PENDING"
+    assert fake_slurm.jobs()[0]["update"] == ["ExcNodeList=t4-2"]
+
+
 def test_a_finished_run_is_a_success_whatever_its_ranks_said(job: Path, fake_slurm: FakeSlurm):
     write_json(job / "result.json", {"step": 9})
     assert judge(job, "4711", 1) == 0

@@ -160,6 +160,38 @@ def test_a_run_whose_description_is_damaged_lives_on(
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 200_000,
+        '{"step": ' * 100_000,
+        f'{{"step": 1{"0" * 400}, "loss": 9}}',
+        f'{{"step": {"9" * 5000}, "loss": 9}}',
+        '{"step": NaN, "loss": 9}',
+        '{"step": "many", "loss": 9}',
+        '{"step": 70, "step_ms": 1e308, "lr": 1e999}',
+        '{"event": ["cancelled"], "step": null}',
+    ],
+    ids=lambda line: line[:12],
+)
+def test_a_line_that_is_damaged_is_passed_over(
+    line: str, tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    """In one run, and all of them are to be shown."""
+    for name in ("a", "b"):
+        run_dir = _run(tmp_path, name, "4711", steps=10**400)
+        (run_dir / "metrics.jsonl").write_text(f'{{"step": 7, "loss": 3}}\n{line}\n{{"step": 70, "loss": 0.5}}\n')
+        with (run_dir / "attempts.jsonl").open("a") as file:
+            file.write(f"{line}\n")
+        _began(run_dir, _STARTED, _FAILED)
+    assert status.main(["--runs", str(tmp_path), "--all"]) == 0
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[:4] for row in rows] == [[name, "failed", "70", "0.5"] for name in ("a", "b")]
+    assert status.main(["--runs", str(tmp_path), "a"]) == 0
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 0
+    assert "loss from 0.5 to 3, until step 70:" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "null\0byte"])
 def test_names_that_no_folder_can_have(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert status.main(["--runs", str(tmp_path), name]) == 1
