@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from hpc import cancel, logs, runs, status
 from hpc.find import find_run
+from hpc.follow import Tail, follow, say_end
 from hpc.job import JobError, mark_of
 from hpc.record import append, attempts
 from hpc.states import process_begun, state_of, states
@@ -317,9 +319,55 @@ def test_status_of_one_run(many: Path, capsys: pytest.CaptureFixture[str]):
     assert status.main(["--runs", str(many), "selftest-190"]) == 0
     said = capsys.readouterr().out
     assert "state        running" in said
-    assert "python -m hpc.logs selftest-190" in said
+    command = said.splitlines()[-1].split(maxsplit=1)[1]
+    assert command == f"python -m hpc.logs selftest-190 --runs {many}"
     assert status.main(["--runs", str(many), "selftest-999"]) == 1
     assert "there is no run 'selftest-999' in" in capsys.readouterr().err
+
+
+def test_status_names_the_command_that_shows_the_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    for runs_dir, name in (("runs", "mine"), ("it's $HOME", "yours; ls")):
+        run_dir = _run(Path(runs_dir), name)
+        (run_dir / "logs").mkdir()
+        (run_dir / "logs" / "local-001.out").write_text(f"words of {name}\n")
+        assert status.main([str(run_dir)]) == 0
+        words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+        assert words[1:4] == ["python", "-m", "hpc.logs"]
+        assert logs.main(words[4:]) == 0
+        assert capsys.readouterr().out == f"words of {name}\n"
+        assert ("--runs" in words) is (runs_dir != "runs")
+
+
+def test_what_a_run_says_does_not_reach_the_terminal_as_an_order(
+    tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _run(tmp_path, "bell\x07\x9b2J", "4711", profile="\x1b[2J")
+    _began(run_dir, _STARTED, ("failed", {"error": "no r\x1b]0;owned\x07oo\u202em ü\x1b[2J\nat t4-1\r"}))
+    for words in ([], [str(run_dir)]):
+        assert status.main(["--runs", str(tmp_path), *words]) == 0
+        said = capsys.readouterr().out
+        assert all(line.isprintable() for line in said.splitlines())
+        assert "no r\\x1b]0;owned\\x07oo\\u202em ü\\x1b[2J" in said
+    assert follow(run_dir, Tail(run_dir)).state == "failed"
+    assert say_end(state_of(run_dir)) == 1
+    assert status.main(["--runs", str(tmp_path), "\x1b[2J"]) == 1
+    assert logs.main(["--runs", str(tmp_path), "bell"]) == 1
+    assert all(line.isprintable() for line in "".join(capsys.readouterr()).splitlines())
+
+
+def test_status_for_programs_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_dir = _run(tmp_path, "selftest-1")
+    (run_dir / "result.json").write_text('{"loss": NaN, "psnr": Infinity, "more": [-Infinity, 1], "step": 9}')
+    assert status.main(["--runs", str(tmp_path), "--json"]) == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    (found,) = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert found["result"] == {"loss": None, "psnr": None, "more": [None, 1], "step": 9}
 
 
 def test_status_without_runs_says_what_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
