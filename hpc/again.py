@@ -188,8 +188,8 @@ def _has_finished(run_dir: Path, job_id: str, status: int) -> bool:
     found = result_mark(run_dir)
     if found is None or not status:
         return found is not None
-    begun = next((event for event in reversed(attempts(run_dir)) if event["event"] == "started"), {})
-    return str(begun.get("job_id")) == job_id and begun.get("old_result") != found
+    begun = next((event for event in reversed(attempts(run_dir)) if event["event"] == "started"), None)
+    return begun is not None and str(begun.get("job_id")) == job_id and begun.get("old_result") != found
 
 
 def _keep_away(run_dir: Path, job_id: str) -> None:

@@ -1,7 +1,7 @@
 """The result of a run that is to run once more: put aside until its new submission is accepted, and back when it is refused.
 
-The new job must not find it, as it would pass for its own. It is put aside under the number of submissions so far, in one step: when
-whoever submits is killed, the next submission sees by that number whether there was another one since.
+The new job must not find it, as it would pass for its own. It is kept under the number of submissions so far, in one step: when
+the submission is killed, the next one sees by that number whether there was another since.
 """
 
 from __future__ import annotations

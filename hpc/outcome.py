@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc.record import attempts, last_metrics, note, note_job, result_mark
+from hpc.record import last_metrics, note, note_job, result_mark
 from hpc.room import is_full
 from hpc.world import World
 

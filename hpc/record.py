@@ -17,8 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from v2a.plain_json import parse_json
-from v2a.whole import write_json
+from v2a.whole import parse_json, write_json
 
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
 CONFIG = "config.json"  # of the worker: also of a run that no submission wrote down

@@ -26,7 +26,12 @@ from hpc.record import (
 from hpc.slurm_query import Job, SlurmError, accounted, my_jobs
 
 ACTIVE = ("pending", "running")
-ENDED = {"failed": "has failed", "stopped": "has stopped", "cancelled": "was cancelled", "lost": "was lost"}  # and did not finish
+ENDED = {
+    "failed": "has failed",
+    "stopped": "has stopped",
+    "cancelled": "was cancelled",
+    "lost": "was lost",
+}  # and did not finish
 _LAST = ("failed", "stopped", "gave up")
 
 
@@ -86,7 +91,9 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
         folder: by_mark.get(mark_of(folder)) for folder in nameless
     }  # its submission was killed, or its record is lost
     found = {folder: _state(folder, events[folder], ids[folder], jobs, answered) for folder in folders}
-    silent = {folder for folder in folders if found[folder].state in ("cancelled", "lost") and _is_silent(events[folder])}
+    silent = {
+        folder for folder in folders if found[folder].state in ("cancelled", "lost") and _is_silent(events[folder])
+    }
     return {folder: _explained(folder, found, silent) for folder in asked}
 
 

@@ -1,4 +1,4 @@
-"""Text that others wrote, for a person's terminal: what would move its cursor, clear it or rename its window is shown as an escape."""
+"""Text that others wrote, for a person's terminal: what would move its cursor, clear it or rename its window is made visible."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from v2a.config import ConfigError
-from v2a.plain_json import parse_manifest
+from v2a.dataset_json import parse_manifest
 from v2a.prepare.inputs import Input, find_inputs
 
 _PATHS = ("data", "codes", "model", "videos", "out")

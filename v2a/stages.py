@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from v2a.config import ConfigError, build_config, choose, describe, preset_settings, science
 from v2a.contents import absolute, contents
+from v2a.dataset_json import parse_manifest
 from v2a.inputs import check
-from v2a.plain_json import parse_manifest
 
 if TYPE_CHECKING:
     from v2a.comm import Comm

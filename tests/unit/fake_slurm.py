@@ -2,7 +2,8 @@
 does not know. `install` puts it on a PATH under all their names.
 
 Files of its folder: `sinfo` (what sinfo prints, five fields), `sacct` (what it prints; without it sacct fails), `refuse` (sbatch
-says this and fails), `deny` (scancel says this and fails), `down` (the controller does not answer), `calls` (one line for each call), `jobs/ID.json`, `jobs/ID.sh`.
+says this and fails), `deny` (scancel says this and fails), `down` (the controller does not answer), `calls` (one line for
+each call), `jobs/ID.json`, `jobs/ID.sh`.
 """
 
 import json
