@@ -17,9 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc.record import RESULT, RUN, attempts, last_metrics, note, read_json, since_submitted, was_taken_along
+from hpc.record import (
+    RUN,
+    attempts,
+    last_metrics,
+    note,
+    note_job,
+    read_json,
+    result_mark,
+    since_submitted,
+    was_taken_along,
+)
 from hpc.room import has_room, say, wait_s
-from hpc.slurm_query import SlurmError, delay, exclude_nodes, job_state, partitions, requeue
+from hpc.slurm_query import SlurmError, ask, delay, exclude_nodes, job_state, partitions, requeue
 
 T = TypeVar("T")
 RESTARTS = 20
@@ -70,7 +80,7 @@ def decide(events: Sequence[dict[str, Any]], restarts: int, went_on: int = 0) ->
     ends = [end for end in ends if not end.get("full")]  # somebody made room: nothing was tried in vain
     if len(ends) > 1 and last["event"] == "failed" and _same(ends[-2], last):
         return Verdict(False, f"{error}; the same error came twice at step {step}, so it does not go on by itself")
-    if len(ends) >= _SAME_STEP and len({end.get("step") for end in ends[-_SAME_STEP:]}) == 1:
+    if len(ends) >= _SAME_STEP and len({str(end.get("step")) for end in ends[-_SAME_STEP:]}) == 1:
         why = error or "it was stopped each time"
         return Verdict(
             False, f"{why}; {_SAME_STEP} attempts in a row ended at step {step}: is the time limit too short?"
@@ -124,13 +134,22 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def restarts_of(run_dir: Path) -> int:
     """How often a run may go on by itself, from its `run.json`; one that a batch script of its own started has none."""
+    return _count(_spec(run_dir), "restarts", RESTARTS)
+
+
+def _spec(run_dir: Path) -> dict[str, Any]:
     spec = (read_json(run_dir / RUN) or {}).get("spec")
-    return int(spec.get("restarts", RESTARTS)) if isinstance(spec, dict) else RESTARTS
+    return spec if isinstance(spec, dict) else {}
+
+
+def _count(spec: dict[str, Any], name: str, default: int) -> int:
+    value = spec.get(name)
+    return value if isinstance(value, int) else default  # what is damaged stops no run
 
 
 def judge(run_dir: Path, job_id: str, status: int) -> int:
     """After the ranks of a Slurm job: requeue it, or give it up. Returns the batch script's exit status."""
-    if (run_dir / RESULT).exists():
+    if _has_finished(run_dir, job_id, status):
         return 0
     try:
         state = _patiently(lambda: job_state(job_id))
@@ -140,6 +159,7 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     if state != "RUNNING":  # cancelled, out of time, or requeued by somebody: it is Slurm's already
         say(f"again: Slurm says {state} of job {job_id}; nothing to do here")
         return status or 1
+    note_job(run_dir, job_id)  # its ranks may have ended before they could
     events = note_silent_end(run_dir, status)
     verdict = decide(events, restarts_of(run_dir), _slurms_count())
     if not verdict.goes_on and not status and events[-1]["event"] == "stopped":
@@ -163,15 +183,24 @@ def judge(run_dir: Path, job_id: str, status: int) -> int:
     return status or 1
 
 
+def _has_finished(run_dir: Path, job_id: str, status: int) -> bool:
+    """Whether this job's ranks wrote a result. When they failed, one that was there before they began is not theirs."""
+    found = result_mark(run_dir)
+    if found is None or not status:
+        return found is not None
+    begun = next((event for event in reversed(attempts(run_dir)) if event["event"] == "started"), None)
+    return begun is not None and str(begun.get("job_id")) == job_id and begun.get("old_result") != found
+
+
 def _keep_away(run_dir: Path, job_id: str) -> None:
     """Exclude the nodes that were not fit, those that were excluded before too; unless the job needs every node that there is."""
-    spec = (read_json(run_dir / RUN) or {}).get("spec") or {}
+    spec = _spec(run_dir)
     unfit = sorted({str(event["unfit"]) for event in since_submitted(attempts(run_dir)) if event.get("unfit")})
-    if not can_spare(unfit, int(spec.get("nodes", 1)), spec.get("partition")):
+    before = str(spec.get("exclude") or "")
+    if not can_spare(unfit, _count(spec, "nodes", 1), str(spec.get("partition") or ""), before):
         say(f"again: {', '.join(unfit)} not excluded: the job needs every node of its partition")
         return
-    before = [str(spec["exclude"])] if spec.get("exclude") else []
-    exclude_nodes(job_id, ",".join([*before, *unfit]))
+    exclude_nodes(job_id, ",".join([*filter(None, [before]), *unfit]))
 
 
 def _slurms_count() -> int:
@@ -180,23 +209,25 @@ def _slurms_count() -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def can_spare(unfit: Sequence[str], nodes: int, partition: str | None) -> bool:
+def can_spare(unfit: Sequence[str], nodes: int, partition: str | None, before: str = "") -> bool:
     """Whether a job finds enough nodes without some of them.
 
     Args:
         unfit: nodes to keep away from.
         nodes: that the job needs.
         partition: where it runs; None for the cluster's default.
+        before: nodes that it keeps away from already, as Slurm writes them: "t4-[1-3]". All are taken for nodes of the partition.
 
     Raises:
         SlurmError: Slurm does not answer.
     """
     known = partitions()
     there = known.get(partition or "") or next(iter(known.values()), None)  # the default comes first
-    return there is not None and nodes + len(unfit) <= there.nodes
+    away = {*unfit, *(ask("scontrol", "show", "hostnames", before).split() if before else ())}
+    return there is not None and nodes + len(away) <= there.nodes
 
 
-def _patiently(ask: Callable[[], T]) -> T:
+def _patiently(question: Callable[[], T]) -> T:
     """Slurm's answer, also when its controller is away for a while.
 
     Raises:
@@ -205,7 +236,7 @@ def _patiently(ask: Callable[[], T]) -> T:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return ask()
+            return question()
         except SlurmError:
             if time.monotonic() > deadline:
                 raise

@@ -34,12 +34,15 @@ def cancel_run(run_dir: Path) -> RunState:
         raise JobError(f"{run_dir.name} cannot be cancelled from here: {state.reason}")
     if not state.is_active:
         return state
-    append(run_dir, "cancelled", why="hpc.cancel")
     if state.job_id is not None:
         cancel(state.job_id)
     else:
         pid = since_submitted(attempts(run_dir))[0]["pid"]
         os.kill(int(pid), signal.SIGTERM)
+    try:  # not before: what was refused did not happen, and a full disk keeps nothing from being cancelled
+        append(run_dir, "cancelled", why="hpc.cancel")
+    except OSError as error:
+        print(f"cancel: {run_dir.name} is cancelled, but its record could not be written ({error})", file=sys.stderr)
     return state
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from pathlib import Path
 
 from hpc.job import JobError
 from hpc.record import ATTEMPTS, RUN
 
+RUNS = Path("runs")  # where they are unless it is said
 _MOST_NAMED = 5
 
 
@@ -43,6 +46,12 @@ def find_run(runs: Path, name: str) -> Path:
     none = "there are none; python -m hpc.submit makes one, --runs names another folder"
     hint = f"there are: {', '.join(near)}" if near else none
     raise JobError(f"there is no run {name!r} in {runs}; {hint}")
+
+
+def name_for_commands(run_dir: Path) -> str:
+    """Words that name a run to `hpc.logs` and `hpc.cancel`, typed in this folder, quoted for a shell."""
+    name, runs = shlex.quote(run_dir.name), os.path.realpath(run_dir.parent)
+    return name if runs == os.path.realpath(RUNS) else f"{name} --runs {shlex.quote(runs)}"
 
 
 def is_run(path: Path) -> bool:

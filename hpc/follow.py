@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hpc.states import RunState, state_of
+from hpc.visible import visible, visible_lines
 
 INTERRUPTED = 130
 _POLL_S = 1.0
@@ -71,7 +72,7 @@ def follow(run_dir: Path, tail: Tail, ask: Callable[[Path], RunState] = state_of
         now = state.state + (f" ({state.reason})" if state.reason and state.state == "pending" else "")
         if now != said and state.state != "unknown":
             label = state.job_id or state.run_dir.name
-            print(f"[{label}] {now}", flush=True)
+            print(visible(f"[{label}] {now}"), flush=True)
             said = now
         tail.show()
         if not state.is_active and state.state != "unknown":
@@ -131,7 +132,8 @@ def say_end(state: RunState) -> int:
             print(line, flush=True)
         return 0
     name = state.run_dir.name
-    print(f"{name} {state.state}{f': {state.reason}' if state.reason else ''}{where}", file=sys.stderr, flush=True)
+    text = f"{name} {state.state}{f': {state.reason}' if state.reason else ''}{where}"
+    print(visible_lines(text), file=sys.stderr, flush=True)
     return 1
 
 
@@ -139,4 +141,4 @@ def results(state: RunState) -> list[str]:
     """The final metrics of a finished run, for people."""
     numbers = {name: value for name, value in (state.result or {}).items() if isinstance(value, (int, float))}
     shown = "  ".join(f"{name} {value:.6g}" for name, value in numbers.items() if name != "stopped")
-    return [f"{state.run_dir.name} finished: {shown}", f"  in {state.run_dir}"]
+    return [visible(f"{state.run_dir.name} finished: {shown}"), visible(f"  in {state.run_dir}")]

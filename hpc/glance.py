@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpc.find import name_for_commands
 from hpc.record import RUN, last_metrics, read_json
 from hpc.states import RunState
+from hpc.visible import visible, visible_lines
 
 _COLUMNS = ("run", "state", "step", "loss", "clips/s", "wait", "gpu", "left", "where", "restarts", "")
 _RIGHT = ("step", "loss", "clips/s", "wait", "gpu", "left", "restarts")
@@ -56,11 +58,12 @@ class Glance:
         state, job = self.state, self.state.job
         step = "" if self.step is None else f"{self.step}/{self.steps}" if self.steps else str(self.step)
         where = (job.node_list or job.partition) if job else "local" if state.job_id is None and state.is_active else ""
-        return (
+        cells = (
             state.run_dir.name, state.state, step, _number(self.loss, ".4g"), _number(self.clips_per_s, ".1f"),
             _number(self.data_wait, ".0%"), _number(self.gpu_share, ".0%"), _clock(self.left_s), where,
             str(state.restarts or ""), self._note(),
         )  # fmt: skip
+        return tuple(map(visible, cells))
 
     def _note(self) -> str:
         state, job = self.state, self.state.job
@@ -79,7 +82,7 @@ def glance(state: RunState) -> Glance:
     step_ms = _float(metrics.get("step_ms"))
     left = None
     if state.state == "running" and step is not None and steps is not None and step_ms is not None:
-        left = max(0, steps - step) * step_ms / 1000
+        left = _float(max(0, steps - step) * step_ms / 1000)
     return Glance(
         state,
         step,
@@ -111,12 +114,13 @@ def table(glances: Sequence[Glance], width: int | None) -> list[str]:
 
 
 def details(one: Glance, run_dir: Path) -> list[str]:
-    """Everything that is known of one run, a line each."""
+    """Everything that is known of one run, a line each; an error has its own."""
     found = one.as_dict()
     result = found.pop("result") or {}
     lines = [f"{name:<12} {value}" for name, value in found.items() if value not in (None, "", 0)]
     lines += [f"  {name:<24} {value:.6g}" for name, value in result.items() if isinstance(value, (int, float))]
-    return [*lines, f"logs         python -m hpc.logs {run_dir.name}"]
+    lines.append(f"logs         python -m hpc.logs {name_for_commands(run_dir)}")
+    return [visible_lines(line) for line in lines]
 
 
 def _int(value: object) -> int | None:

@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from hpc import local
+from hpc.aside import put_aside, put_back
 from hpc.attempt import Attempt, Program
 from hpc.batch import python_of, sbatch
 from hpc.job import JobError, JobSpec
 from hpc.plan import Plan, has_new_videos, make_plan
-from hpc.record import RESULT, RUN, append, attempts, read_json
+from hpc.record import RUN, append, attempts, read_json
 from hpc.request import Request
 from hpc.slurm_query import SlurmError, my_jobs
 from hpc.snapshot import code_root, git_commit, take_snapshot
@@ -115,13 +116,18 @@ def submit(plan: Plan, program: Program = run, code: Path | None = None) -> Laun
         copied = plan.request.snapshot and plan.where == "slurm"
         if plan.where == "slurm":
             _need_submitit()
+        else:
+            _need_horovod(spec)
         code = code or (take_snapshot(spec.run_dir.parent) if copied else code_root())
-        write_json(spec.run_dir / RUN, _describe(plan, code))
-        (spec.run_dir / RESULT).unlink(missing_ok=True)
-        if plan.where == "slurm":
-            return Launched(spec.run_dir, _sbatch(spec, code, program), "submitted", state)
-        _need_horovod(spec)
-        return Launched(spec.run_dir, None, "started", state, local.start(spec, held))
+        with put_aside(spec.run_dir):
+            write_json(spec.run_dir / RUN, _describe(plan, code))
+            if plan.where == "slurm":
+                job_id, process = _sbatch(spec, code, program), None
+            else:
+                job_id, process = None, local.start(spec, held)
+        if job_id is not None:
+            _note_job(spec.run_dir, job_id)
+        return Launched(spec.run_dir, job_id, "started" if process else "submitted", state, process)
 
 
 @contextmanager
@@ -143,14 +149,17 @@ def _alone(run_dir: Path) -> Iterator[int]:
 
 
 def _find(plan: Plan) -> RunState:
-    """How the run stands; a job of it that no record knows, because its submission was killed, is written down."""
+    """How the run stands; a job of it that no record knows, because its submission was killed, is written down, and the result that
+    one put aside is put back when there is no such job."""
     state = state_of(plan.spec.run_dir)
-    if plan.where != "slurm" or state.is_active or state.state == "finished":
+    if state.is_active or state.state == "finished":
         return state
-    for job in my_jobs().values():
+    for job in my_jobs().values() if plan.where == "slurm" else ():
         if job.mark == plan.spec.mark and (job.waits or job.runs) and job.state != "COMPLETING":
             append(plan.spec.run_dir, "submitted", where="slurm", job_id=job.job_id, found=True)
             return state_of(plan.spec.run_dir)
+    if state.state != "unknown" and put_back(plan.spec.run_dir):
+        return state_of(plan.spec.run_dir)
     return state
 
 
@@ -171,16 +180,15 @@ def _refuse_another(plan: Plan) -> None:
 
 
 def _sbatch(spec: JobSpec, code: Path, program: Program) -> str:
-    """Submit, and write the job's id down."""
     attempt = Attempt(spec.stage, spec.overrides, spec.run_dir, spec.controller, program)
-    job_id = sbatch(
-        spec, code, attempt, after=[*python_of(code), "-m", "hpc.again", "--run-dir", str(spec.run_dir), "--status"]
-    )
-    if not any(
-        event.get("job_id") == job_id for event in attempts(spec.run_dir)
-    ):  # it may have begun already, and said so
-        append(spec.run_dir, "submitted", where="slurm", job_id=job_id)
-    return job_id
+    judged = [*python_of(code), "-m", "hpc.again", "--run-dir", str(spec.run_dir), "--status"]
+    return sbatch(spec, code, attempt, after=judged)
+
+
+def _note_job(run_dir: Path, job_id: str) -> None:
+    """Write it down; it may have begun already, and said so."""
+    if not any(event.get("job_id") == job_id for event in attempts(run_dir)):
+        append(run_dir, "submitted", where="slurm", job_id=job_id)
 
 
 def _need_horovod(spec: JobSpec) -> None:
@@ -206,6 +214,7 @@ def _describe(plan: Plan, code: Path) -> dict[str, Any]:
         "format": _FORMAT, "name": plan.spec.run_dir.name, "stage": plan.spec.stage, "where": plan.where, "profile": plan.profile,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "steps": steps.get("steps") if isinstance(steps, dict) else None,
         "identity": plan.identity, "videos": plan.videos, "settings": settings, "spec": spec,
+        "after": [os.path.abspath(path) for path in plan.request.after],
         "code": {"folder": str(code), **git_commit()},
         "environment": {"python": platform.python_version(), "executable": sys.executable, **_versions()},
     }  # fmt: skip

@@ -24,6 +24,7 @@ from hpc.ranks import WORKER, ranks_below
 from hpc.record import RESULT, RUN, append, attempts, last_metrics, note, read_json, since_submitted
 from hpc.room import say
 from hpc.states import process_begun
+from hpc.world import without_launcher
 from v2a.stages import shares_tasks
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -153,7 +154,9 @@ class Supervisor:
     def _once(self) -> int:
         command = local_command(self._spec, sys.executable, shares_tasks(self._spec.stage))
         # Python warns of what runs between fork and exec where there are threads; there are none here.
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with(os.getpid()))  # noqa: PLW1509
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, env=without_launcher(os.environ), preexec_fn=_end_with(os.getpid())  # noqa: PLW1509
+        )  # fmt: skip
         if self._stopping:  # a signal came before there was anybody to hand it on to
             self._child.terminate()
         status = self._child.wait() % 256

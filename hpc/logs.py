@@ -14,6 +14,7 @@ from pathlib import Path
 from hpc.find import find_run
 from hpc.follow import Tail, follow, log_files
 from hpc.job import JobError
+from hpc.visible import visible_lines
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # `| head` has seen enough
             sys.stderr.close()
             return 0
-        print(f"logs: {error}", file=sys.stderr)
+        print(f"logs: {visible_lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

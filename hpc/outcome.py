@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpc.record import attempts, last_metrics, note
+from hpc.record import last_metrics, note, note_job, result_mark
 from hpc.room import is_full
 from hpc.world import World
 
@@ -47,9 +47,13 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
     Whatever happens passes through. A record that cannot be written, because the disk is full for example, stops nothing.
     """
     if world.rank == 0:
-        _note_submission(run_dir, world)
-        where = {"job_id": world.job_id, "nodes": os.environ.get("SLURM_JOB_NODELIST"), "slurm_restarts": _restarts()}
-        note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where)
+        job_id = _own_job(world)
+        if job_id is not None:
+            note_job(run_dir, job_id)
+        nodes, restarts = os.environ.get("SLURM_JOB_NODELIST"), _restarts()
+        where = {"job_id": job_id, "nodes": nodes, "slurm_restarts": restarts} if job_id else {}
+        old = result_mark(run_dir)  # of a run that has finished before: not this attempt's
+        note(run_dir, "started", host=world.host, ranks=world.size, pid=os.getpid(), **where, old_result=old)
     try:
         yield
     except Stopped as stopped:
@@ -57,7 +61,7 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
             note(run_dir, "stopped", why=str(stopped), step=_step(run_dir), final=stopped.final or None)
         raise
     except PreflightFailed as error:
-        where = {"rank": world.rank, "unfit": None if error.full else world.host}
+        where = {"rank": world.rank, "unfit": None if error.full else _node(world)}
         note(run_dir, "failed", error=_text(error), step=_step(run_dir), **where, full=error.full or None)
         raise
     except Exception as error:
@@ -72,11 +76,15 @@ def noting(run_dir: Path, world: World) -> Iterator[None]:
         note(run_dir, "finished", step=_step(run_dir))
 
 
-def _note_submission(run_dir: Path, world: World) -> None:
-    """A job that another batch script than ours started is known from now on."""
-    known = any(event.get("job_id") == world.job_id for event in attempts(run_dir))
-    if world.job_id is not None and not known:
-        note(run_dir, "submitted", where="slurm", job_id=world.job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
+def _own_job(world: World) -> str | None:
+    """The job that is there for the run: that of ranks which srun started. Ranks of another launcher may be inside of any job, a
+    person's whole session for example, that is not the run's to show or to cancel."""
+    return world.job_id if world.source == "srun" else None
+
+
+def _node(world: World) -> str:
+    """As Slurm calls it, which is to keep away from it; a host may call itself otherwise."""
+    return os.environ.get("SLURMD_NODENAME") or world.host
 
 
 def _text(error: Exception) -> str:

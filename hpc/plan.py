@@ -11,9 +11,10 @@ from typing import Any
 from hpc.checks import check_excluded, check_fits, check_gpus, check_place, check_time, check_torch, knows_no_gpu
 from hpc.job import JobError, JobSpec, parse_minutes
 from hpc.profiles import PartitionProfile, Profile, find_profile, load_profile
-from hpc.record import RUN, attempts, read_json, since_submitted
+from hpc.record import RUN, read_json
 from hpc.request import Request
 from hpc.slurm_query import Partition, is_configured, partitions
+from hpc.states import ENDED, states
 from v2a.stages import check_inputs, identity, input_contents, load_config, preset_keys, shares_tasks, uses_gpu
 
 LOCAL_NOTE = "no Slurm here: running as local processes (--cluster slurm insists on Slurm)"
@@ -201,17 +202,19 @@ def _minutes(request: Request, shape: PartitionProfile, cluster: _Cluster, parti
 
 
 def _jobs(runs: tuple[Path, ...], where: str) -> tuple[str, ...]:
-    """Slurm's ids of the runs that must have finished before; none for one that has."""
+    """Slurm's ids of the runs that must have finished before; none for one that has.
+
+    Raises:
+        JobError: one of them never will as things are: what waits for it would wait, or be cancelled, in vain.
+    """
     found = []
-    for run_dir in runs:
-        if (run_dir / "result.json").exists():
+    for run_dir, state in states(runs).items():
+        if state.state == "finished":
             continue
-        ids = [
-            str(e["job_id"])
-            for e in since_submitted(attempts(run_dir))
-            if e["event"] == "submitted" and e.get("job_id")
-        ]
-        if where != "slurm" or not ids:
+        if state.state in ENDED:
+            why = f": {state.reason}" if state.reason else ""
+            raise JobError(f"--after {run_dir.name}: it {ENDED[state.state]}{why}; submit it first")
+        if where != "slurm" or state.job_id is None or not state.is_active:
             raise JobError(f"{run_dir} has not finished, and no job of Slurm's works on it; submit it first")
-        found += ids
+        found.append(state.job_id)
     return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from v2a.whole import write_json
+from v2a.whole import parse_json, write_json
 
 RUN, ATTEMPTS, RESULT, METRICS = "run.json", "attempts.jsonl", "result.json", "metrics.jsonl"
 CONFIG = "config.json"  # of the worker: also of a run that no submission wrote down
@@ -44,8 +45,8 @@ def described(run_dir: Path, stage: str, overrides: Sequence[str], world: int, r
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None when there is none, or none that can be read."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(path.read_text())
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -59,6 +60,14 @@ def unreadable(path: Path) -> str:
         return ""
     except OSError as error:
         return error.strerror or str(error)
+
+
+def result_mark(run_dir: Path) -> int | None:
+    """By what one `result.json` is told from another of the same run: its time in ns; None when there is none."""
+    try:
+        return (run_dir / RESULT).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def append(run_dir: Path, event: str, **fields: object) -> None:
@@ -87,6 +96,12 @@ def note(run_dir: Path, event: str, **fields: object) -> None:
         append(run_dir, event, **{name: value for name, value in fields.items() if value is not None})
 
 
+def note_job(run_dir: Path, job_id: str) -> None:
+    """A job of Slurm's that another batch script than ours started is known from now on."""
+    if not any(str(event.get("job_id")) == job_id for event in attempts(run_dir)):
+        note(run_dir, "submitted", where="slurm", job_id=job_id, job_name=os.environ.get("SLURM_JOB_NAME"))
+
+
 def attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The lines of `attempts.jsonl`, oldest first; none when there is no such file."""
     return _lines(run_dir / ATTEMPTS, whole=True)
@@ -113,7 +128,7 @@ def last_metrics(run_dir: Path) -> dict[str, Any]:
 
 def all_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """Every line of `metrics.jsonl` that can be read, in order."""
-    return [line for line in _lines(run_dir / METRICS, whole=True) if isinstance(line.get("step"), (int, float))]
+    return _lines(run_dir / METRICS, whole=True)
 
 
 def _lines(path: Path, whole: bool) -> list[dict[str, Any]]:
@@ -127,10 +142,18 @@ def _lines(path: Path, whole: bool) -> list[dict[str, Any]]:
     found = []
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
-        needed = "event" if path.name == ATTEMPTS else "step"
-        if isinstance(record, dict) and needed in record:
+        if isinstance(record, dict) and (_is_event(record) if path.name == ATTEMPTS else _is_measured(record)):
             found.append(record)
     return found
+
+
+def _is_event(record: dict[str, Any]) -> bool:
+    return isinstance(record.get("event"), str)
+
+
+def _is_measured(record: dict[str, Any]) -> bool:
+    step = record.get("step")
+    return isinstance(step, (int, float)) and math.isfinite(step)

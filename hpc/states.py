@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
+from hpc.find import is_run
 from hpc.job import mark_of
 from hpc.record import (
     ATTEMPTS,
@@ -25,6 +26,13 @@ from hpc.record import (
 from hpc.slurm_query import Job, SlurmError, accounted, my_jobs
 
 ACTIVE = ("pending", "running")
+ENDED = {
+    "failed": "has failed",
+    "stopped": "has stopped",
+    "cancelled": "was cancelled",
+    "lost": "was lost",
+}  # and did not finish
+_LAST = ("failed", "stopped", "gave up")
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
     Returns:
         For each of them. Where Slurm does not answer, what their folders say; those that depend on it are "unknown".
     """
-    folders = list(run_dirs)
+    asked = list(run_dirs)
+    folders = _with_those_before(asked)
     events = {folder: since_submitted(attempts(folder)) for folder in folders}
     ids = {folder: _job_id(found) for folder, found in events.items()}
     open_ones = [folder for folder in folders if not (folder / RESULT).exists()]
@@ -81,12 +90,54 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
     ids |= {
         folder: by_mark.get(mark_of(folder)) for folder in nameless
     }  # its submission was killed, or its record is lost
-    return {folder: _state(folder, events[folder], ids[folder], jobs, answered) for folder in folders}
+    found = {folder: _state(folder, events[folder], ids[folder], jobs, answered) for folder in folders}
+    silent = {
+        folder for folder in folders if found[folder].state in ("cancelled", "lost") and _is_silent(events[folder])
+    }
+    return {folder: _explained(folder, found, silent) for folder in asked}
 
 
 def state_of(run_dir: Path) -> RunState:
     """How one run stands."""
     return states([run_dir])[run_dir]
+
+
+def _with_those_before(folders: list[Path]) -> list[Path]:
+    """Runs, and those that the unfinished ones were submitted to wait for."""
+    found = dict.fromkeys(folders)
+    left = list(folders)
+    while left:
+        new = [path for path in _before(left.pop()) if path not in found]
+        found |= dict.fromkeys(new)
+        left += new
+    return list(found)
+
+
+def _before(run_dir: Path) -> list[Path]:
+    after = None if (run_dir / RESULT).exists() else (read_json(run_dir / RUN) or {}).get("after")
+    named = [Path(path) for path in after if isinstance(path, str)] if isinstance(after, list) else []
+    return [path for path in named if is_run(path)]
+
+
+def _is_silent(events: list[dict[str, Any]]) -> bool:
+    """Whether a run ended before it began, and nobody is known to have wanted that."""
+    return bool(events) and not any(event["event"] in ("started", "cancelled", *_LAST) for event in events)
+
+
+def _explained(folder: Path, found: Mapping[Path, RunState], silent: set[Path]) -> RunState:
+    """A run that never began because another one broke: Slurm cancelled it, or forgot it since. It names the first that broke."""
+    state, broken, at = found[folder], None, folder
+    seen: set[Path] = set()
+    while at in silent and at not in seen:
+        seen.add(at)
+        before = [path for path in _before(at) if path in found and found[path].state in ENDED]
+        if not before:
+            break
+        at, broken = before[0], found[before[0]]
+    if broken is None:
+        return state
+    why = f": {broken.reason}" if broken.reason else ""
+    return replace(state, state="cancelled", reason=f"it waited for {at.name}, which {ENDED[broken.state]}{why}")
 
 
 def lives(pid: int, begun: str) -> bool:
@@ -179,7 +230,7 @@ def _word(
         return "none", "there is no such run"
     if any(event["event"] == "cancelled" for event in events) or (job is not None and job.state == "CANCELLED"):
         return "cancelled", ""
-    last = next((event for event in reversed(events) if event["event"] in ("failed", "stopped", "gave up")), None)
+    last = next((event for event in reversed(events) if event["event"] in _LAST), None)
     if last is not None and not _started_after(events, last):
         word = "failed" if last["event"] == "gave up" else str(last["event"])
         return word, str(last.get("error") or last.get("why") or "")

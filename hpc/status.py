@@ -15,11 +15,13 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from hpc.find import all_runs, find_run
 from hpc.glance import Glance, details, glance, table
 from hpc.job import JobError
 from hpc.states import states
+from hpc.visible import visible_lines
 
 _SHOWN = 20  # runs that have ended, without --all
 _WATCH_S = 30.0  # Slurm's controller has other things to do
@@ -53,6 +55,11 @@ def show(runs: Path, name: str | None, every: bool, width: int | None) -> list[s
     return [*lines, f"… and {hidden} that ended before (--all shows them)"] if hidden else lines
 
 
+def _as_json(runs: list[dict[str, Any]]) -> str:
+    """Python writes NaN and infinity, which JSON does not have and other programs refuse: they are null."""
+    return json.dumps(json.loads(json.dumps(runs), parse_constant=lambda _: None))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     summary, examples = (__doc__ or "").split("\n\n")
@@ -82,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         while True:
             live = sys.stdout.isatty()
             if options.json:
-                text = json.dumps([one.as_dict() for one in look(options.runs, options.run)])
+                text = _as_json([one.as_dict() for one in look(options.runs, options.run)])
             else:
                 width = shutil.get_terminal_size().columns if live else None
                 text = "\n".join(show(options.runs, options.run, options.all, width))
@@ -94,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except (JobError, OSError) as error:
-        print(f"status: {error}", file=sys.stderr)
+        print(f"status: {visible_lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -36,7 +36,7 @@ class World:
         local_size: processes of this job on this node.
         source: the launcher whose environment was read: "horovodrun", "mpirun", "srun", or "single process".
         host: this node's host name.
-        job_id: Slurm's job id, or None outside Slurm.
+        job_id: id of the Slurm job that this process is inside of, or None outside Slurm.
     """
 
     rank: int
@@ -70,6 +70,15 @@ def read_world(environ: Mapping[str, str] = os.environ) -> World:
         local_size = _tasks_here(environ) if source == "srun" else _number(environ, names[3])
         return World(rank, size, local_rank, local_size, source, host, job_id)
     return World(0, 1, 0, 1, "single process", host, job_id)
+
+
+def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for processes that a launcher of their own starts, or none: this process's place in a world is not theirs.
+
+    In a shell under `srun --pty` a single process would else take itself for a rank of that step.
+    """
+    theirs = {name for _, names in _LAUNCHERS for name in names}
+    return {name: value for name, value in environ.items() if name not in theirs}
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

@@ -23,6 +23,7 @@ from hpc.snapshot import take_snapshot
 from hpc.states import process_begun
 from hpc.team import team_command
 from hpc.team_job import present_jobs
+from hpc.world import without_launcher
 from sweeps.trial import run_in_job
 from sweeps.trial_folder import (
     Handle,
@@ -124,7 +125,7 @@ class SlurmLauncher:
         task = read_task(folder)
         plan = make_plan(replace(self.request, settings=tuple(task.overrides), runs=folder.parent, name=folder.name))
         unfit = sorted({str(event["unfit"]) for event in attempts(folder) if event.get("unfit")})
-        if unfit and can_spare(unfit, plan.spec.nodes, plan.spec.partition):
+        if unfit and can_spare(unfit, plan.spec.nodes, plan.spec.partition, plan.spec.exclude or ""):
             away = ",".join([*([plan.spec.exclude] if plan.spec.exclude else []), *unfit])
             plan = replace(plan, spec=replace(plan.spec, exclude=away))
         self._code = self._code or take_snapshot(folder.parent)
@@ -152,7 +153,7 @@ def start_process(command: Sequence[str], log: Path, held: int, threads: int) ->
         held: a lock's open file, which it inherits: it is held as long as the process lives.
         threads: for it, unless the environment says otherwise.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+    environment = {**without_launcher(os.environ), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     with log.open("ab") as out:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, pass_fds=(held,),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from v2a.config import ConfigError
+from v2a.dataset_json import parse_manifest
 from v2a.prepare.inputs import Input, find_inputs
 
 _PATHS = ("data", "codes", "model", "videos", "out")
@@ -49,9 +50,9 @@ def _of_dataset(folder: object) -> str:
     if not isinstance(folder, str) or not folder:
         return ""
     try:
-        manifest = json.loads(Path(folder, "dataset.json").read_text("ascii"))
+        manifest = parse_manifest(Path(folder, "dataset.json"))
         counted = {name: manifest[name] for name in _COUNTED if name in manifest}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         return ""  # whoever checks the inputs says what is wrong with it
     return _digest([json.dumps(counted, sort_keys=True)])
 

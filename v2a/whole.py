@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever ends the process."""
+"""Files that are there whole or not at all, whatever ends the process; JSON that is read or refused, whatever is in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _UNFINISHED = ".unfinished"
+_MOST = 2**63  # a larger whole number is no count of anything, and many computations end at it
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -42,6 +43,23 @@ def write_json(path: Path, content: Any) -> None:
         OSError: see `write_whole`.
     """
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says. A whole number beyond 64 bits is a float, infinity if need be.
+
+    Raises:
+        ValueError: it is none, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _whole_number(text: str) -> int | float:
+    value = int(text)
+    return value if -_MOST <= value < _MOST else float(text)
 
 
 def remove_unfinished(folder: Path) -> None:

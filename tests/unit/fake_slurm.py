@@ -2,7 +2,8 @@
 does not know. `install` puts it on a PATH under all their names.
 
 Files of its folder: `sinfo` (what sinfo prints, five fields), `sacct` (what it prints; without it sacct fails), `refuse` (sbatch
-says this and fails), `down` (the controller does not answer), `calls` (one line for each call), `jobs/ID.json`, `jobs/ID.sh`.
+says this and fails), `deny` (scancel says this and fails), `down` (the controller does not answer), `calls` (one line for
+each call), `jobs/ID.json`, `jobs/ID.sh`.
 """
 
 import json
@@ -147,6 +148,9 @@ def _scontrol(folder: Path, words: list[str]) -> int:
     jobs = _jobs(folder)
     if words[:3] == ["--oneliner", "show", "job"] and words[3] in jobs:
         print(f"JobId={words[3]} JobState={jobs[words[3]]['state']} Reason=None")
+    elif words[:2] == ["show", "hostnames"]:
+        for name, first, last in re.findall(r"([^,\[]+)(?:\[(\d+)-(\d+)\])?,?", words[2]):
+            print("\n".join(f"{name}{number}" for number in range(int(first), int(last) + 1)) if first else name)
     elif words[0] == "requeue" and words[1] in jobs:
         _save(folder, {**jobs[words[1]], "state": "PENDING", "reason": "BeginTime"})
     elif words[0] == "update" and re.fullmatch(r"JobId=\d+", words[1]):
@@ -160,6 +164,8 @@ def _scancel(folder: Path, words: list[str]) -> int:
     jobs = _jobs(folder)
     if len(words) != 1 or words[0] not in jobs:
         return _fail(f"scancel: unknown: {words}")
+    if (folder / "deny").exists():
+        return _fail((folder / "deny").read_text())
     _save(folder, {**jobs[words[0]], "state": "CANCELLED"})
     return 0
 

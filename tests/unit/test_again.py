@@ -8,7 +8,9 @@ import pytest
 
 from hpc import again
 from hpc.again import decide, judge, note_silent_end
+from hpc.outcome import noting
 from hpc.record import append, attempts
+from hpc.world import World
 from tests.unit.fake_slurm import FakeSlurm
 from v2a.whole import write_json
 
@@ -106,7 +108,7 @@ def job(tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) 
     run_dir.mkdir()
     write_json(run_dir / "run.json", {"spec": {"restarts": 2}})
     append(run_dir, "submitted", job_id="4711")
-    append(run_dir, "started")
+    append(run_dir, "started", job_id="4711")
     (fake_slurm.folder / "jobs" / "4711.json").write_text(
         json.dumps({"id": "4711", "state": "RUNNING", "flags": {"job-name": run_dir.name}})
     )
@@ -148,7 +150,9 @@ def test_the_same_error_twice_stops_it(job: Path, fake_slurm: FakeSlurm, capsys:
     ("spec", "excluded"),
     [
         ({}, ["ExcNodeList=t4-2"]),
-        ({"nodes": 3, "exclude": "t4-[3-4]"}, ["ExcNodeList=t4-[3-4],t4-2"]),
+        ({"nodes": 1, "exclude": "t4-[3-4]"}, ["ExcNodeList=t4-[3-4],t4-2"]),
+        ({"nodes": 3, "exclude": "t4-2"}, ["ExcNodeList=t4-2,t4-2"]),
+        ({"nodes": 2, "exclude": "t4-[3-4]"}, None),
         ({"nodes": 4}, None),
         ({"nodes": 1, "partition": "dgx"}, None),
     ],
@@ -163,10 +167,50 @@ def test_an_unfit_node_is_excluded_where_there_are_others(
     assert fake_slurm.jobs()[0]["state"] == "PENDING"
 
 
+@pytest.mark.parametrize(
+    "spec", [{"restarts": None, "nodes": None}, {"restarts": "many", "nodes": [], "partition": []}, [], "spec", None]
+)
+def test_a_description_that_is_damaged_stops_no_run(spec: object, job: Path, fake_slurm: FakeSlurm):
+    write_json(job / "run.json", {"spec": spec})
+    with (job / "attempts.jsonl").open("a") as file:
+        file.write("[" * 200_000 + "\n")
+    for step in ([], {}, "x", [], {}):
+        append(job, "started")
+        append(job, "failed", error=f"no room {step}", step=step, unfit="t4-2")
+    judge(job, "4711", 1)
+    assert fake_slurm.jobs()[0]["state"] == "PENDING"
+    assert fake_slurm.jobs()[0]["update"] == ["ExcNodeList=t4-2"]
+
+
 def test_a_finished_run_is_a_success_whatever_its_ranks_said(job: Path, fake_slurm: FakeSlurm):
     write_json(job / "result.json", {"step": 9})
     assert judge(job, "4711", 1) == 0
     assert fake_slurm.calls("scontrol") == []
+
+
+def test_the_result_of_another_job_is_no_success(job: Path, fake_slurm: FakeSlurm):
+    """`RUN_DIR=finished sbatch slurm/train_vqvae.sh`: what waits for it must not start when its worker fails."""
+    write_json(job / "result.json", {"step": 9})
+    append(job, "submitted", job_id="4712")
+    fake_slurm.set("4711", id="4712")
+    (fake_slurm.folder / "jobs" / "4711.json").rename(fake_slurm.folder / "jobs" / "4712.json")
+    with pytest.raises(ValueError, match="lr"), noting(job, World(0, 1, 0, 1, "srun", "t4-1", "4712")):
+        raise ValueError("expected lr")
+    assert judge(job, "4712", 1) == 1
+    assert attempts(job)[-1]["error"] == "expected lr"
+    with noting(job, World(0, 1, 0, 1, "srun", "t4-1", "4712")):
+        write_json(job / "result.json", {"step": 9})
+    assert judge(job, "4712", 1) == 0
+
+
+def test_a_job_whose_ranks_never_began_has_no_result(job: Path, fake_slurm: FakeSlurm):
+    write_json(job / "result.json", {"step": 9})
+    append(job, "finished", step=9)
+    (fake_slurm.folder / "jobs" / "4711.json").rename(fake_slurm.folder / "jobs" / "4713.json")
+    fake_slurm.set("4713", id="4713")
+    assert judge(job, "4713", 127) == 127
+    assert fake_slurm.calls("scontrol")[-1] == "scontrol requeue 4713"
+    assert _events(job)[-3:] == ["submitted", "failed", "again"]
 
 
 def test_a_controller_that_stays_away_is_said(job: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):

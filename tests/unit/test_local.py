@@ -186,11 +186,15 @@ def test_the_command_itself(tmp_path: Path):
         "stage=selftest",
         "steps=3",
     ]
-    first = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    # In a shell of `srun --pty`: the job around it is the person's session, and not the run's.
+    session = {"SLURM_JOB_ID": "777", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1", "SLURM_LOCALID": "0"}
+    environ = {**os.environ, **session, "SLURM_STEP_TASKS_PER_NODE": "1"}
+    first = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, env=environ)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "finished: {" in first.stdout
     (run_dir,) = (tmp_path / "my runs").glob("selftest-*")
     assert [event["event"] for event in attempts(run_dir)] == ["submitted", "started", "finished"]
+    assert all("job_id" not in event for event in attempts(run_dir))
     again = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert again.returncode == 0
     assert f"{run_dir.name} finished: world_size 1  step 3" in again.stdout

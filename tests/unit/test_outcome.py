@@ -33,6 +33,16 @@ def test_rank_0_says_that_it_began_and_finished(tmp_path: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("source", ["horovodrun", "mpirun", "single process"])
+def test_a_job_that_the_ranks_are_only_inside_of_is_not_the_runs(source: str, tmp_path: Path):
+    """A person's whole session, for example."""
+    append(tmp_path, "submitted", where="local", pid=1)
+    with noting(tmp_path, _world(source=source)):
+        pass
+    assert [event["event"] for event in attempts(tmp_path)] == ["submitted", "started", "finished"]
+    assert all("job_id" not in event for event in attempts(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("error", "final", "text"),
     [
@@ -53,10 +63,12 @@ def test_a_rank_that_fails_says_why(error: Exception, final: bool, text: str | N
     assert len(event["error"]) <= 2000
 
 
-def test_a_node_that_is_not_fit_is_named(tmp_path: Path):
-    with pytest.raises(PreflightFailed), noting(tmp_path, _world(rank=1)):
-        raise PreflightFailed("no room")
-    assert attempts(tmp_path)[0]["unfit"] == "t4-1"
+def test_a_node_that_is_not_fit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for _ in range(2):
+        with pytest.raises(PreflightFailed), noting(tmp_path, _world(rank=1)):
+            raise PreflightFailed("no room")
+        monkeypatch.setenv("SLURMD_NODENAME", "node7")  # Slurm knows it by no other name
+    assert [event["unfit"] for event in attempts(tmp_path)] == ["t4-1", "node7"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from hpc import submit
 from hpc.pipeline import STAGES, parse_settings
+from hpc.record import append
 from hpc.states import RunState
 from tests.unit.fake_slurm import FakeSlurm
 from tests.unit.inputs import write_clips, write_codes
@@ -53,6 +54,30 @@ def test_five_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pyte
     said = capsys.readouterr().out
     assert "prepare (prepare-" in said
     assert "submitted as job 4715" in said
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (("failed", {"error": "no room"}), "--after first: it has failed: no room; submit it first"),
+        (("gave up", {"error": "twice"}), "--after first: it has failed: twice; submit it first"),
+        (("cancelled", {}), "--after first: it was cancelled; submit it first"),
+    ],
+)
+def test_what_never_finishes_is_not_waited_for(
+    event: tuple[str, dict[str, object]], said: str, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert submit.main(["--name", "first", "stage=selftest"]) == 0
+    later = ["--name", "later", "--after", "first", "stage=selftest"]
+    append(Path("runs/first"), event[0], **event[1])
+    fake_slurm.set("4711", state="FAILED")
+    assert submit.main(later) == 1
+    assert said in capsys.readouterr().err
+    assert len(fake_slurm.jobs()) == 1
+    assert submit.main(["--name", "first", "stage=selftest"]) == 0
+    assert submit.main(later) == 0
+    assert fake_slurm.jobs()[-1]["flags"]["dependency"] == "afterok:4712"
+    assert json.loads(Path("runs/later/run.json").read_text())["after"] == [str(Path("runs/first").resolve())]
 
 
 def test_the_same_again_submits_nothing_twice(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):

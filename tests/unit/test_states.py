@@ -1,7 +1,9 @@
 """How runs stand, by their folders and by one question to Slurm; and the commands that show it."""
 
+import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 
 from hpc import cancel, logs, runs, status
 from hpc.find import find_run
+from hpc.follow import Tail, follow, say_end
 from hpc.job import JobError, mark_of
 from hpc.record import append, attempts
 from hpc.states import process_begun, state_of, states
@@ -159,6 +162,38 @@ def test_a_run_whose_description_is_damaged_lives_on(
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 200_000,
+        '{"step": ' * 100_000,
+        f'{{"step": 1{"0" * 400}, "loss": 9}}',
+        f'{{"step": {"9" * 5000}, "loss": 9}}',
+        '{"step": NaN, "loss": 9}',
+        '{"step": "many", "loss": 9}',
+        '{"step": 70, "step_ms": 1e308, "lr": 1e999}',
+        '{"event": ["cancelled"], "step": null}',
+    ],
+    ids=lambda line: line[:12],
+)
+def test_a_line_that_is_damaged_is_passed_over(
+    line: str, tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    """In one run, and all of them are to be shown."""
+    for name in ("a", "b"):
+        run_dir = _run(tmp_path, name, "4711", steps=10**400)
+        (run_dir / "metrics.jsonl").write_text(f'{{"step": 7, "loss": 3}}\n{line}\n{{"step": 70, "loss": 0.5}}\n')
+        with (run_dir / "attempts.jsonl").open("a") as file:
+            file.write(f"{line}\n")
+        _began(run_dir, _STARTED, _FAILED)
+    assert status.main(["--runs", str(tmp_path), "--all"]) == 0
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[:4] for row in rows] == [[name, "failed", "70", "0.5"] for name in ("a", "b")]
+    assert status.main(["--runs", str(tmp_path), "a"]) == 0
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 0
+    assert "loss from 0.5 to 3, until step 70:" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "null\0byte"])
 def test_names_that_no_folder_can_have(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert status.main(["--runs", str(tmp_path), name]) == 1
@@ -177,6 +212,29 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Pa
     (run_dir / "attempts.jsonl").mkdir()
     assert state_of(run_dir).state == "unknown"
     assert "attempts.jsonl cannot be read (Is a directory)" in state_of(run_dir).reason
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_broken_link_is_named_by_what_waited_for_it(forgotten: bool, tmp_path: Path, fake_slurm: FakeSlurm):
+    first = _run(tmp_path, "prepare-1", "4711")
+    second = _run(tmp_path, "vqvae-1", "4712", after=[str(first)])
+    third = _run(tmp_path, "codes-1", "4713", after=[str(second), "/nowhere", "x" * 999, "\0", None, 7])
+    alone = _run(tmp_path, "alone", "4714", after=[str(tmp_path / "alone")])
+    _began(first, _STARTED, _FAILED, ("gave up", {"error": "no room; twice"}))
+    for number, run_dir in enumerate((first, second, third, alone)):
+        _job(fake_slurm, run_dir, str(4711 + number), "CANCELLED" if number else "FAILED", forgotten=forgotten)
+    for run_dir in (second, third):
+        found = state_of(run_dir)
+        assert (found.state, found.reason) == (
+            "cancelled",
+            "it waited for prepare-1, which has failed: no room; twice",
+        )
+    assert fake_slurm.calls("squeue") == fake_slurm.calls("squeue")[:2], "one question for each that was asked about"
+    assert "waited for prepare-1" not in state_of(alone).reason
+    append(third, "cancelled", why="hpc.cancel")
+    assert (state_of(third).state, state_of(third).reason) == ("cancelled", "")
+    _began(second, _STARTED)
+    assert "waited" not in state_of(second).reason, "it did begin"
 
 
 def test_a_local_run_lives_as_long_as_its_supervisor(tmp_path: Path):
@@ -261,9 +319,55 @@ def test_status_of_one_run(many: Path, capsys: pytest.CaptureFixture[str]):
     assert status.main(["--runs", str(many), "selftest-190"]) == 0
     said = capsys.readouterr().out
     assert "state        running" in said
-    assert "python -m hpc.logs selftest-190" in said
+    command = said.splitlines()[-1].split(maxsplit=1)[1]
+    assert command == f"python -m hpc.logs selftest-190 --runs {many}"
     assert status.main(["--runs", str(many), "selftest-999"]) == 1
     assert "there is no run 'selftest-999' in" in capsys.readouterr().err
+
+
+def test_status_names_the_command_that_shows_the_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    for runs_dir, name in (("runs", "mine"), ("it's $HOME", "yours; ls")):
+        run_dir = _run(Path(runs_dir), name)
+        (run_dir / "logs").mkdir()
+        (run_dir / "logs" / "local-001.out").write_text(f"words of {name}\n")
+        assert status.main([str(run_dir)]) == 0
+        words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+        assert words[1:4] == ["python", "-m", "hpc.logs"]
+        assert logs.main(words[4:]) == 0
+        assert capsys.readouterr().out == f"words of {name}\n"
+        assert ("--runs" in words) is (runs_dir != "runs")
+
+
+def test_what_a_run_says_does_not_reach_the_terminal_as_an_order(
+    tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _run(tmp_path, "bell\x07\x9b2J", "4711", profile="\x1b[2J")
+    _began(run_dir, _STARTED, ("failed", {"error": "no r\x1b]0;owned\x07oo\u202em ü\x1b[2J\nat t4-1\r"}))
+    for words in ([], [str(run_dir)]):
+        assert status.main(["--runs", str(tmp_path), *words]) == 0
+        said = capsys.readouterr().out
+        assert all(line.isprintable() for line in said.splitlines())
+        assert "no r\\x1b]0;owned\\x07oo\\u202em ü\\x1b[2J" in said
+    assert follow(run_dir, Tail(run_dir)).state == "failed"
+    assert say_end(state_of(run_dir)) == 1
+    assert status.main(["--runs", str(tmp_path), "\x1b[2J"]) == 1
+    assert logs.main(["--runs", str(tmp_path), "bell"]) == 1
+    assert all(line.isprintable() for line in "".join(capsys.readouterr()).splitlines())
+
+
+def test_status_for_programs_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_dir = _run(tmp_path, "selftest-1")
+    (run_dir / "result.json").write_text('{"loss": NaN, "psnr": Infinity, "more": [-Infinity, 1], "step": 9}')
+    assert status.main(["--runs", str(tmp_path), "--json"]) == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    (found,) = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert found["result"] == {"loss": None, "psnr": None, "more": [None, 1], "step": 9}
 
 
 def test_status_without_runs_says_what_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -306,6 +410,33 @@ def test_cancel_says_what_it_did(tmp_path: Path, fake_slurm: FakeSlurm, capsys: 
     assert "selftest-1 is cancelled already; nothing to cancel" in captured.out
     assert "cancel: there is no run 'selftest-2'" in captured.err
     assert len(fake_slurm.calls("scancel")) == 1
+
+
+def test_a_full_disk_keeps_nothing_from_being_cancelled(
+    tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    monkeypatch.setattr("hpc.record.os.write", full)
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1"]) == 0
+    assert fake_slurm.jobs()[0]["state"] == "CANCELLED"
+    assert "its record could not be written ([Errno 28] No space left on device)" in capsys.readouterr().err
+
+
+def test_a_cancellation_that_slurm_refuses_is_none(
+    tmp_path: Path, fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _run(tmp_path, "selftest-1", "4711")
+    _job(fake_slurm, run_dir, "4711", "RUNNING")
+    (fake_slurm.folder / "deny").write_text("scancel: error: Kill job error on job id 4711: Access/permission denied")
+    assert cancel.main(["--runs", str(tmp_path), "selftest-1"]) == 1
+    assert "Access/permission denied" in capsys.readouterr().err
+    fake_slurm.set("4711", state="FAILED")
+    _began(run_dir, _STARTED, _FAILED)
+    assert (state_of(run_dir).state, state_of(run_dir).reason) == ("failed", "no room")
 
 
 def test_logs_of_a_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

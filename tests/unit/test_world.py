@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from hpc.world import World, read_world
+from hpc.world import World, read_world, without_launcher
 
 _HOROVOD = {"HOROVOD_RANK": "3", "HOROVOD_SIZE": "8", "HOROVOD_LOCAL_RANK": "1", "HOROVOD_LOCAL_SIZE": "2"}
 _OPEN_MPI = {
@@ -103,3 +103,10 @@ def test_the_process_own_environment_is_the_default(monkeypatch: pytest.MonkeyPa
     for name, value in _HOROVOD.items():
         monkeypatch.setenv(name, value)
     assert _layout(read_world()) == (3, 8, 1, 2, "horovodrun")
+
+
+def test_who_starts_others_hands_no_place_of_its_own_on():
+    inside = {"PATH": "/bin", **_SLURM, **_OPEN_MPI, **_HOROVOD}
+    assert _layout(read_world(without_launcher(inside))) == (0, 1, 0, 1, "single process")
+    assert without_launcher(inside)["PATH"] == "/bin"
+    assert without_launcher(inside)["SLURM_JOB_ID"] == "77", "the GPUs are those of the job"

@@ -149,6 +149,30 @@ def test_without_data_the_command_that_makes_it_is_named(
     assert "Submitted job 4711: 4 ranks on 4 nodes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("[" * 200_000, "it is nested too deeply"),
+        ("[]", "expected a JSON object"),
+        ('{"by_split": []}', "expected by_split with an object for each split"),
+        ('{"by_split": {"train": 7}}', "expected by_split with an object for each split"),
+        ("{", "Expecting property name"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_data_set_whose_manifest_is_damaged(
+    damage: str, said: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    data = tmp_path / "clips"
+    data.mkdir()
+    (data / "dataset.json").write_text(damage)
+    assert run("stage=vqvae", f"data={data}", runs=tmp_path / "runs") == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith(f"submit: {data / 'dataset.json'} cannot be read ({said}")
+    assert f"python -m v2a.shards index {data} writes it anew" in captured
+    assert slurm.jobs() == []
+
+
 def test_submitting_imports_no_torch():
     command = [
         sys.executable,

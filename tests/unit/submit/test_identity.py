@@ -1,7 +1,9 @@
 """One run stays one run: the same settings find it, attach to it, go on with it, or show its results."""
 
+import importlib.util
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,72 @@ def test_a_finished_run_shows_its_results(tmp_path: Path, slurm: FakeSlurm, caps
     assert run("--again", "stage=selftest", runs=tmp_path) == 0
     assert len(slurm.jobs()) == 2
     assert not (run_dir / "result.json").exists()
+
+
+def _finished(tmp_path: Path, slurm: FakeSlurm, *command: str) -> Path:
+    """The folder of a run that has finished."""
+    assert run(*command, runs=tmp_path) == 0
+    (run_dir,) = (path for path in tmp_path.iterdir() if (path / "run.json").exists())
+    slurm.set("4711", state="COMPLETED")
+    (run_dir / "result.json").write_text('{"stage": "selftest", "step": 100, "loss": 0.25}')
+    return run_dir
+
+
+def _kept(run_dir: Path) -> list[tuple[str, bytes]]:
+    return [(path.name, path.read_bytes()) for path in sorted(run_dir.glob("*.json"))]
+
+
+def test_a_result_outlives_a_job_that_slurm_refuses(
+    tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _finished(tmp_path, slurm, "stage=selftest")
+    before = _kept(run_dir)
+    (slurm.folder / "refuse").write_text("sbatch: error: Invalid account")
+    assert run("--again", "--time", "7", "stage=selftest", runs=tmp_path) == 1
+    assert "Slurm refused the job" in capsys.readouterr().err
+    assert _kept(run_dir) == before, "the description is that of the result, too"
+    (slurm.folder / "refuse").unlink()
+    assert run("--again", "stage=selftest", runs=tmp_path) == 0
+    assert not (run_dir / "result.json").exists()
+    assert not list(run_dir.glob(".before*"))
+
+
+def test_a_result_outlives_a_missing_horovod(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "horovod" else find(name))
+    run_dir = _finished(tmp_path, slurm, "--nodes", "2", "stage=selftest")
+    before = _kept(run_dir)
+    assert run("--again", "--cluster", "local", "--nodes", "2", "stage=selftest", runs=tmp_path) == 1
+    assert "2 ranks need Horovod, which is not installed" in capsys.readouterr().err
+    assert _kept(run_dir) == before
+
+
+# A submission that is killed when it asks Slurm, or when it would write down what Slurm has said.
+_KILLED = """
+import os, signal, sys
+from hpc import launch, submit
+setattr(launch, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+submit.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "said"), [("sbatch", "nothing to do"), ("_note_job", "is pending already as job 4712")]
+)
+def test_a_result_outlives_a_submission_that_is_killed(
+    when: str, said: str, tmp_path: Path, slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    run_dir = _finished(tmp_path, slurm, "stage=selftest")
+    before = _kept(run_dir)
+    command = [sys.executable, "-c", _KILLED, when, "--runs", str(tmp_path), "--again", "--time", "7", "stage=selftest"]
+    assert subprocess.run(command, cwd=CHECKOUT, check=False).returncode == -signal.SIGKILL
+    assert not (run_dir / "result.json").exists(), "a job that was taken does not find it"
+    assert run("stage=selftest", runs=tmp_path) == 0
+    assert said in capsys.readouterr().out
+    assert len(slurm.jobs()) == (1 if when == "sbatch" else 2)
+    assert (_kept(run_dir) == before) is (when == "sbatch")
 
 
 @pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL"])
@@ -148,6 +216,9 @@ def test_a_prepare_that_has_finished_goes_on_with_new_videos(
     assert run(*command, runs=tmp_path / "runs") == 0
     assert "nothing to do" in capsys.readouterr().out
     (videos / "b.mp4").touch()
+    (slurm.folder / "refuse").write_text("sbatch: error: Invalid account")
+    assert run(*command, runs=tmp_path / "runs") == 1
+    (slurm.folder / "refuse").unlink()
     assert run(*command, runs=tmp_path / "runs") == 0
     assert "its videos have changed since: it goes on" in capsys.readouterr().err
     assert [job["flags"]["job-name"] for job in slurm.jobs()] == [run_dir.name] * 2

@@ -19,7 +19,7 @@ from hpc.job import JobSpec
 from hpc.record import append
 from hpc.request import Request
 from hpc.states import process_begun, state_of
-from sweeps.launch import LocalLauncher, SlurmLauncher, ask_to_end
+from sweeps.launch import LocalLauncher, SlurmLauncher, ask_to_end, start_process
 from sweeps.options import Options
 from sweeps.trial import run_trial
 from sweeps.trial_folder import (
@@ -61,6 +61,16 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+def test_a_local_process_is_no_rank_of_the_step_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of a driver in a shell of `srun --pty`."""
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    with (tmp_path / "lock").open("w") as held:
+        assert start_process(["env"], tmp_path / "log", held.fileno(), 3).wait() == 0
+    said = (tmp_path / "log").read_text()
+    assert "PATH=" in said
+    assert "SLURM_PROCID" not in said
 
 
 def test_a_trial_that_has_not_begun_is_stopped_too(tmp_path: Path):
