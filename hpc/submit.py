@@ -19,6 +19,7 @@ from hpc.pipeline import parse_settings
 from hpc.plan import Plan, make_plan
 from hpc.slurm_query import SlurmError
 from hpc.states import state_of
+from hpc.visible import visible_lines
 from v2a.config import ConfigError
 from v2a.stages import load_config, shares_tasks
 
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _debug(plan)
         return _submit(plan, options)
     except (ConfigError, JobError, SlurmError) as error:
-        print(f"submit: {error}", file=sys.stderr)
+        print(f"submit: {visible_lines(str(error))}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nsubmit: interrupted; the same command finds what was submitted", file=sys.stderr)
         return INTERRUPTED

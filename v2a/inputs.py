@@ -5,14 +5,15 @@ The stage itself looks at every byte that it reads; this finds, before a job wai
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 from v2a.config import ConfigError
+from v2a.dataset_json import parse_manifest
 from v2a.geometry import Geometry
+from v2a.whole import parse_json
 
 _MANIFEST = "dataset.json"
 _MAKE_CLIPS = "python -m v2a.prepare videos=DIR out={0} makes one (no videos? python -m v2a.synthetic flyby out=DIR)"
@@ -48,15 +49,14 @@ def read_dataset(folder: str) -> dict[str, Any]:
         raise ConfigError(f"there is no data set at {folder}: {_MAKE_CLIPS.format(folder)}")
     index = f"python -m v2a.shards index {folder}"
     try:
-        manifest: dict[str, Any] = json.loads((place / _MANIFEST).read_text("ascii"))
+        manifest = parse_manifest(place / _MANIFEST)
         Geometry.from_dict(manifest["geometry"])
-        manifest.get("by_split", {}).get("train", {}).get("clips", 1)  # a table of tables, where it is there
         shards = {str(entry["name"]): int(entry["bytes"]) for entry in manifest["shards"]}
     except FileNotFoundError:
         raise ConfigError(
             f"{folder} has no {_MANIFEST}: {index} writes it from shards that are there; {_MAKE_CLIPS.format(folder)}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{place / _MANIFEST} cannot be read ({error}); {index} writes it anew") from None
     for name, size in shards.items():
         found = (place / name).stat().st_size if (place / name).is_file() else None
@@ -165,9 +165,9 @@ def _check_model(path: str, kind: str, make: str) -> Any:
         )
     stamp = place / "stage.json" if (place / "stage.json").exists() else place / "config.json"
     try:
-        found = json.loads(stamp.read_text())
+        found = parse_json(stamp.read_text())
         stage, geometry = found["stage"], found.get("geometry")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{path} holds neither a run of a training stage nor an exported model: {make}") from None
     if stage != kind:
         raise ConfigError(f"expected a model of stage {kind}, but {path} is of stage {stage}")

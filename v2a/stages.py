@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from v2a.config import ConfigError, build_config, choose, describe, preset_settings, science
+from v2a.config import build_config, choose, describe, preset_settings, science
 from v2a.contents import absolute, contents
-from v2a.dataset_json import parse_manifest
 from v2a.inputs import check
 
 if TYPE_CHECKING:
@@ -137,21 +136,7 @@ def check_inputs(name: str, config: Any, made_before: Container[str] = ()) -> No
     Raises:
         v2a.config.ConfigError: something is missing, damaged or does not fit; names the command that makes it.
     """
-    data = getattr(config, "data", "")
-    if isinstance(data, str) and data and "data" not in made_before:
-        _check_manifest(Path(data, "dataset.json"))
     check(name, config, made_before)
-
-
-def _check_manifest(path: Path) -> None:
-    try:
-        parse_manifest(path)
-    except OSError:
-        return  # missing, for example: who looks at what is in it says what to do
-    except ValueError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error}); python -m v2a.shards index {path.parent} writes it anew"
-        ) from None
 
 
 def run_stage(name: str, config: Any, context: Context) -> dict[str, float]:
