@@ -139,7 +139,7 @@ class _Crew:
         worker.process.join()
         if worker.ended:
             return
-        how = _how(worker.process.exitcode)
+        how = ended_how(worker.process.exitcode)
         if not worker.served:
             self._error = self._error or WorkerDied(f"a worker process ended before its first task: {how}")
             self._stop.set()
@@ -166,7 +166,8 @@ class _Crew:
             worker.process.join()
 
 
-def _how(exit_code: int | None) -> str:
+def ended_how(exit_code: int | None) -> str:
+    """Of a process, in words: its exit code, or the signal that ended it."""
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return f"signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
@@ -183,13 +184,13 @@ def _worker_main(link: Connection, stop: Any, job: Job, parent: int) -> None:
         job.work(_ProcessLink(link, stop))
         link.send(("end", None))
     except BaseException as error:
-        link.send(("error", _portable(error)))
+        link.send(("error", portable(error)))
         if not isinstance(error, Exception):
             raise
     sys.stdout.flush()
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """The error itself when it survives the journey to another process, else its text."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

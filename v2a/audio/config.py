@@ -132,6 +132,8 @@ class Config:
     }  # fmt: skip
 
     SAME_RESULT: ClassVar[tuple[str, ...]] = ("preset", "device")
+    # In runs that were begun before there were these settings.
+    BEFORE: ClassVar[dict[str, object]] = {"decoder.mirror": False, "weights.correlation": 0.0}
 
     codes: str = "data/codes"
     data: str = "data/clips"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from v2a.infer.config import Config
 from v2a.interrupt import StopSignals
 from v2a.prepare.inputs import LIST_SUFFIXES
 from v2a.processes import WorkerDied
-from v2a.tasks import fitting_workers, local_tasks
+from v2a.tasks import Tasks, fitting_workers, local_tasks
+from v2a.watched import WatchedTasks
 
 _INTERRUPTED = 130
+_MOST_THREADS = 8  # each holds a segment, and a quarter of a gigabyte
 _OPTIONS = ("model", "out", "seed", "device")
 
 
@@ -43,9 +46,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", metavar="DIR", help=f"folder of what is made (default: {default.out})")
     top.add_argument("--seed", metavar="N", help=f"of the noise that is drawn (default: {default.seed})")
     top.add_argument("--device", metavar="NAME", help=f'"auto", "cpu", "cuda", "cuda:1", … (default: {default.device})')
-    workers = (
-        "processes, each of one thread (default: one a core, or a GPU; 0: this process alone, as for a single video)"
-    )
+    workers = "processes, each of one thread (default: one a core, or a GPU; 0: this process alone)"
     top.add_argument("--workers", type=int, metavar="N", help=workers)
     top.add_argument("--retry-failures", action="store_true", help="try again what failed before")
     top.add_argument("--dry-run", action="store_true", help="say what would be made, make nothing")
@@ -70,12 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
         from v2a.infer.job import InferJob
 
         with StopSignals() as stop:
-            workers = fitting_workers(config.device) if options.workers is None else options.workers
-            if options.workers is None and _is_one_video(options.inputs):
-                # In this process: another interpreter would load torch and the model once more, for nothing.
-                config = config if config.threads > 1 else dataclasses.replace(config, threads=max(1, workers))
-                workers = 0
-            result = local_tasks(workers).run(InferJob(config, options.inputs), stop.requested)
+            tasks, config = _tasks(config, options)
+            result = tasks.run(InferJob(config, options.inputs), stop.requested)
+    except MemoryError as error:
+        print(f"infer: {error}; take less at once: --workers 1 --set threads=1", file=sys.stderr)
+        return 1
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
         print(f"infer: {error}", file=sys.stderr)
         return 1
@@ -85,6 +85,16 @@ def main(arguments: list[str] | None = None) -> int:
     if result["stopped"]:
         return _INTERRUPTED
     return 1 if result["failures"] and not result["videos"] else 0
+
+
+def _tasks(config: Config, options: argparse.Namespace) -> tuple[Tasks, Config]:
+    """How the work is shared out, and the settings for that."""
+    if options.workers is None and _is_one_video(options.inputs):
+        # One other process does it all: a second one would load torch and the model once more, for nothing.
+        threads = config.threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+        return WatchedTasks(), dataclasses.replace(config, threads=threads)
+    workers = fitting_workers(config.device) if options.workers is None else options.workers
+    return local_tasks(workers), config
 
 
 def _is_one_video(inputs: Sequence[str]) -> bool:

@@ -25,8 +25,8 @@ class Config:
         device: "auto" (a GPU for each process in turn, the CPU where there is none), "cpu", "cuda", "cuda:1", ….
         beam: sums of vectors that are kept while a group's codes are looked for, at most the model's own number (`model.beam` of
             stage 1): fewer are faster and give codes that are a little farther from the picture.
-        threads: segments of a video that a process works on at once, on a CPU, each in one thread; the bytes are the same. The
-            command takes all cores when its only input is a video.
+        threads: segments of a video that a process works on at once, on a CPU, each in one thread; the bytes are the same. 0 is
+            one; or one a core, 8 at most, when the command's only input is a video.
         lease_s: seconds after which another process may take over a video whose process gives no sign of life any more.
         retry_failures: try again what failed before.
         limit: what one video may cost.
@@ -42,7 +42,7 @@ class Config:
     fit: str = "stretch"
     beam: int = 2
     device: str = "auto"
-    threads: int = 1
+    threads: int = 0
     lease_s: float = 120.0
     retry_failures: bool = False
     limit: Limit = field(default_factory=Limit)
@@ -56,8 +56,8 @@ class Config:
             raise ValueError(f"expected overlap_s above 0, but got {self.overlap_s:g}")
         if not 1 <= self.beam <= 256:
             raise ValueError(f"expected beam from 1 to 256, but got {self.beam}")
-        if not 1 <= self.threads <= 256:
-            raise ValueError(f"expected threads from 1 to 256, but got {self.threads}")
+        if not 0 <= self.threads <= 256:
+            raise ValueError(f"expected threads from 0 to 256, but got {self.threads}")
         if not 1 <= self.lease_s <= 86400:
             raise ValueError(f"expected lease_s from 1 to 86400, but got {self.lease_s:g}")
         for name, example in (("out", "sounds"), ("model", "models/audio")):

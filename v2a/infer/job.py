@@ -49,6 +49,7 @@ class InferJob:
         self._plan = Plan()
         self._recipe = ""
         self._named: frozenset[str] = frozenset()
+        self._lost = 0
 
     def __reduce__(self) -> tuple[type[InferJob], tuple[Config, tuple[str, ...]]]:
         return InferJob, (self.config, self._inputs)
@@ -107,6 +108,7 @@ class InferJob:
 
     def lost(self, task: VideoTask, reason: str) -> None:
         """It ended its process twice, and will not be tried again by itself."""
+        self._lost += 1
         failed = Failed(task.item.path, "crash", reason, task.bytes, task.mtime_ns, self._recipe)
         Records(self._out).fail(task.item.key, failed)
 
@@ -114,7 +116,7 @@ class InferJob:
         """Put the records of the folder together, say what came of it; the numbers are those of this command's inputs."""
         done, everything_failed = Records(self._out).merge()
         failed = [failure for failure in everything_failed if failure.input in self._named]
-        left = max(0, len(self._plan.tasks) - int(counts.get("videos", 0.0)))
+        left = max(0, len(self._plan.tasks) - self._lost - int(counts.get("videos", 0.0)))
         earlier = len(everything_failed) - len(failed)
         self._progress.end(self._out, (done, failed), counts, earlier, None if stopped else left)
         done = [video for video in done if video.input in self._named]

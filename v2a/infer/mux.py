@@ -23,6 +23,7 @@ from v2a.shards.errors import DiskFull
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: of these, ffmpeg counts time from the streams that it uses
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+_LINES = 3  # of ffmpeg's last words: the cause often stands before the last
 _POLL_S = 0.05
 _TICK_S = 0.0015  # Matroska counts in milliseconds: both beginnings may be rounded by half of one
 _PACKETS = 2000  # that are looked at for the first picture and the first sound
@@ -112,7 +113,8 @@ def _beginning(job: Muxing) -> float:
 
 def _run(command: list[str], job: Muxing) -> None:
     deadline = time.monotonic() + job.limits.seconds
-    with (job.folder / "ffmpeg.log").open("w+b") as log:
+    # In memory: on a full disk its last words would be lost, and a full disk taken for a bad picture.
+    with os.fdopen(os.memfd_create("ffmpeg"), "w+b") as log:
         try:
             process = subprocess.Popen(
                 command, cwd=job.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
@@ -134,8 +136,13 @@ def _run(command: list[str], job: Muxing) -> None:
     if any(words in said for words in _FULL):
         raise DiskFull(f"the disk is full, or a limit of size is reached, at {job.folder}")
     if process.returncode:
-        words = said.strip().splitlines()[-1:] or [f"status {process.returncode}"]
-        raise MediaError("not-muxed", f"its picture cannot be copied into another file by ffmpeg ({words[0].strip()})")
+        words = [line.strip() for line in said.splitlines() if line.strip()][-_LINES:] or [
+            f"status {process.returncode}"
+        ]
+        raise MediaError(
+            "not-muxed",
+            f"its picture cannot be copied into another file by ffmpeg ({'; '.join(words)}); convert it to H.264 before",
+        )
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float, job: Muxing) -> None:

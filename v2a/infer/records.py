@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from v2a.whole import parse_json
+
 FAILURES, REPORT, LINES = "failures.jsonl", "report.json", "report.jsonl"
 STATE = ".infer"
 
@@ -223,7 +225,8 @@ def _summary(done: list[Done], failed: list[Failed]) -> dict[str, Any]:
 
 def _done(path: Path) -> Done | None:
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
+        values["outputs"]["video"]
         return Done(**{**values, "outputs": {kind: Output(**output) for kind, output in values["outputs"].items()}})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or damaged: the video is made again
@@ -231,6 +234,6 @@ def _done(path: Path) -> Done | None:
 
 def _failed(path: Path) -> Failed | None:
     try:
-        return Failed(**json.loads(path.read_bytes()))
+        return Failed(**parse_json(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None

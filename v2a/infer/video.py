@@ -102,7 +102,12 @@ def _read(making: Making, file: OpenFile, wave: Path, content: str, limits: Limi
     ):
         segments = _watched(making, read, _promised_s(file, limits))
         for samples in sounds(
-            windows(segments, geometry, overlap), reading.facts, making.loaded, overlap, key, threads=config.threads
+            windows(segments, geometry, overlap),
+            reading.facts,
+            making.loaded,
+            overlap,
+            key,
+            threads=max(1, config.threads),
         ):
             out.add(samples)
             if making.should_stop():

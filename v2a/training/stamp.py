@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from v2a.comm import Comm
 from v2a.geometry import Geometry
-from v2a.whole import write_json
+from v2a.whole import parse_json, write_json
 
 FILE = "stage.json"
 # Where things are and what they are called may change on the way: the data's identity is in the checkpoint.
@@ -56,9 +55,10 @@ def check_stamp(out: Path, stage: str, config: Any, geometry: Geometry) -> Stamp
     mine = {"stage": stage, "config": dataclasses.asdict(config), "geometry": geometry.as_dict()}
     there = read_stamp(out)
     if there is not None:
-        different = [name for name, value in _network(mine).items() if _network(there).get(name) != value]
+        was_there = {**_before(config), **_network(there)}
+        different = [name for name, value in _network(mine).items() if was_there.get(name) != value]
         if different:
-            was = ", ".join(f"{name}={_network(there).get(name)}" for name in different)
+            was = ", ".join(f"{name}={was_there.get(name)}" for name in different)
             raise ValueError(f"{out} holds a run with {was}; go on with the same settings, or choose another folder")
     return Stamp(out, mine, _changes(there, mine))
 
@@ -80,7 +80,7 @@ def read_stamp(out: Path) -> dict[str, Any] | None:
     """
     path = out / FILE
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = parse_json(path.read_text())
         _network(found)
     except FileNotFoundError:
         return None
@@ -98,6 +98,12 @@ def _network(stamp: Mapping[str, Any]) -> dict[str, Any]:
     leaves = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
     plain = {name: value for name, value in config.items() if name not in groups and name not in _ELSEWHERE}
     return {"stage": stamp["stage"], **plain, **leaves}
+
+
+def _before(config: Any) -> dict[str, Any]:
+    """What settings were, in effect, before there were such: their defaults, but for those that changed what was done."""
+    default = {"stage": "", "config": dataclasses.asdict(type(config)()), "geometry": {}}
+    return {**_network(default), **getattr(config, "BEFORE", {})}
 
 
 def _changes(there: Mapping[str, Any] | None, mine: Mapping[str, Any]) -> list[str]:
