@@ -69,8 +69,11 @@ def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
             ],
             "the grid has 1,000,000,000,000 points (1,000,000,000,000 steps), and 100,000 is the most",
         ),
-        (["--sampler", "grid", "--search", "steps=int(1, 100000)", "stage=selftest"], "ask for --trials 100000"),
-        (["--sampler", "grid", "stage=selftest"], "--trials is not given: ask for --trials 15"),
+        (
+            ["--sampler", "grid", "--trials", "9", "--search", "steps=int(1, 100000)", "stage=selftest"],
+            "ask for --trials 100000",
+        ),
+        (["--sampler", "grid", "--cut-grid", "stage=selftest"], "takes --trials points of the grid's 15"),
         (["--trials", "0", *TINY], "expected --trials of at least 1"),
         (["--parallel", "0", *TINY], "expected --parallel of at least 1"),
         (["--retries", "-1", *TINY], "expected --retries of at least 0, but got -1"),
