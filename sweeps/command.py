@@ -20,7 +20,8 @@ from sweeps.options import Options
 from sweeps.place import Place, find_place
 from sweeps.plan import Plan, StudyError, check_name
 from sweeps.samplers import check_grid
-from sweeps.space import Parameter, SpaceError, check_space, from_items, parse_parameter
+from sweeps.space import Parameter, SpaceError, from_items, parse_parameter
+from sweeps.space_check import check_space
 from sweeps.study import Sweep
 from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor, WorkerHere
 

@@ -137,6 +137,8 @@ class WorkerHere:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
         done = work(self._folder) == 0
+        if read_world().rank == 0:
+            say_shortfall(self._sweep, self._worker.options)
         self._sweep.check_objectives()
         return done
 

@@ -11,7 +11,8 @@ from sweeps.defaults import default_objective, default_space
 from sweeps.objective import Objective, ObjectiveError, parse_objective, values_of
 from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
 from sweeps.samplers import check_grid
-from sweeps.space import Parameter, SpaceError, check_space, from_items, grid_points, grid_size, parse_parameter
+from sweeps.space import Parameter, SpaceError, from_items, grid_points, grid_size, parse_parameter
+from sweeps.space_check import check_space
 
 
 @pytest.mark.parametrize(
