@@ -20,12 +20,13 @@ from sweeps.options import Options
 from sweeps.place import Place, find_place
 from sweeps.plan import Plan, StudyError, check_name
 from sweeps.samplers import check_grid
-from sweeps.space import Parameter, SpaceError, check_space, from_items, parse_parameter
+from sweeps.space import Parameter, SpaceError, from_items, parse_parameter
+from sweeps.space_check import check_space
 from sweeps.study import Sweep
 from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor, WorkerHere
 
 JOURNAL = "study.log"  # in the study's folder
-_TRIALS = 12
+TRIALS = 12
 _SLURM_LOOK_S = 15.0  # Slurm is asked no oftener
 
 
@@ -93,7 +94,8 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
     if stage not in training_stages():
         resolve_settings(stage, settings)  # names the nearest stage
         raise StudyError(f"stage={stage} does not train; sweeps are of stage={', stage='.join(training_stages())}")
-    space = check_space(stage, settings, _space(given, stage))
+    wanted = _space(given, stage)
+    space = check_space(stage, settings, wanted)
     objectives = _objectives(given, stage, space)
     if given.study is not None:
         check_name(given.study)
@@ -108,7 +110,7 @@ def make_command(given: argparse.Namespace, stage: str | None, settings: list[st
     make_driver = _driver(given, folder, options, job)
     kind = "workers" if given.mode == "workers" else "jobs of Slurm" if job.slurm else "local processes"
     where = f"as {kind}" + (f" on Slurm, {given.nodes} nodes each" if job.slurm else "")
-    notes = (*job.notes, *_crowded(options, job))
+    notes = (*job.notes, *_crowded(options, job), *_left_out(wanted, space))
     return Command(study, plan, place, folder, options, make_driver, job.slurm, where, notes)
 
 
@@ -117,6 +119,13 @@ def _crowded(options: Options, job: Job) -> list[str]:
     ranks, cores = min(options.parallel, options.trials) * job.spec.world_size, len(os.sched_getaffinity(0))
     crowded = not job.slurm and ranks > cores
     return [f"warning: {ranks} ranks at once on {cores} cores of this machine: they will wait for each other"] * crowded
+
+
+def _left_out(wanted: Sequence[Parameter], space: Sequence[Parameter]) -> list[str]:
+    names = {parameter.name for parameter in space}
+    return [
+        f"left out: {parameter.described}, which does not hold" for parameter in wanted if parameter.name not in names
+    ]
 
 
 def _objectives(given: argparse.Namespace, stage: str, space: Sequence[Parameter]) -> list[Objective]:
@@ -157,7 +166,7 @@ def _space(given: argparse.Namespace, stage: str) -> list[Parameter]:
 
 
 def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], place: Place, job: Job) -> Options:
-    trials = given.trials if given.trials is not None else _TRIALS
+    trials = given.trials if given.trials is not None else TRIALS
     if given.sampler == "grid":
         trials = check_grid(plan.space, given.trials, cut=given.cut_grid)
     for name, value in (("--trials", trials), ("--parallel", given.parallel), ("--retries", given.retries + 1)):

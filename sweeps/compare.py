@@ -16,11 +16,12 @@ from typing import Any
 from hpc.slurm_query import SlurmError
 from hpc.stage_settings import ConfigError
 from sweeps import optuna_run
-from sweeps.command import JOURNAL, Command, make_command
+from sweeps.command import JOURNAL, TRIALS, Command, make_command
 from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
 from sweeps.place import StorageError, find_place
 from sweeps.plan import StudyError
-from sweeps.samplers import SAMPLERS
+from sweeps.samplers import SAMPLERS, make_sampler
+from sweeps.space import SpaceError
 from sweeps.storage import open_storage
 from sweeps.study import open_sweep
 
@@ -40,6 +41,7 @@ def _own(top: argparse.ArgumentParser) -> argparse.ArgumentParser:
 def parser() -> argparse.ArgumentParser:
     """The command line: that of `sweeps.optuna_run`, and what is compared."""
     top = _own(optuna_run.parser())
+    top.set_defaults(sampler=None)  # to see whether it is given
     summary, examples = (__doc__ or "").strip().split("\n\n", 1)
     top.prog, top.description, top.epilog = "python -m sweeps.compare", summary, f"examples:\n{examples}"
     return top
@@ -52,17 +54,47 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the studies that are missing, one after the other, and show all; 0, 1 with a sentence, 130 when it was stopped."""
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_intermixed_args(given)
-    own, rest = _own(argparse.ArgumentParser(add_help=False)).parse_known_args(given)
-    samplers = own.samplers.split(",")
-    if unknown := [name for name in samplers if name not in SAMPLERS]:
-        print(f"compare: there is no sampler {unknown[0]!r}; there are: {', '.join(SAMPLERS)}", file=sys.stderr)
-        return 1
+    own, rest = _own(argparse.ArgumentParser(add_help=False, allow_abbrev=False)).parse_known_args(given)
     try:
-        command = make_command(options, *optuna_run.split(options.settings))
+        samplers = _samplers(options)
+        if options.trials is None:
+            options.trials = TRIALS
+            rest += ["--trials", str(TRIALS)]
+        command = _check(options, samplers)
         return _compare(command, samplers, own.seeds, rest, options)
     except (ConfigError, StudyError, StorageError, SlurmError, ValueError, OSError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 1
+
+
+def _samplers(options: argparse.Namespace) -> list[str]:
+    """Names of the samplers; sees to the number of seeds, too."""
+    for name, instead in (("sampler", "--samplers A,B"), ("seed", "--seeds N, the number of studies of each sampler")):
+        if getattr(options, name) is not None:
+            raise StudyError(f"--{name} is of one study, and a comparison has several: use {instead}")
+    names = [name.strip() for name in options.samplers.split(",")]
+    for name in names:
+        if name not in SAMPLERS:
+            raise StudyError(f"there is no sampler {name!r}; there are: {', '.join(SAMPLERS)}")
+        if names.count(name) > 1:
+            raise StudyError(f"{name} stands twice in --samplers; leave one of them out")
+    if options.seeds < 1:
+        raise StudyError(f"expected --seeds of at least 1, but got {options.seeds}")
+    return names
+
+
+def _check(options: argparse.Namespace, samplers: list[str]) -> Command:
+    """See that every sampler can do this search, before any of it is trained; the command of the one with the most trials."""
+    stage, settings = optuna_run.split(options.settings)
+    commands = []
+    for name in samplers:
+        given = argparse.Namespace(**{**vars(options), "sampler": name, "cut_grid": True})
+        try:
+            commands.append(make_command(given, stage, list(settings)))
+        except SpaceError as error:
+            raise SpaceError(f"--samplers {name}: {error}" if name == "grid" else str(error)) from None
+        make_sampler(name, commands[-1].plan, 0)
+    return max(commands, key=lambda command: command.options.trials)  # a grid may have fewer points
 
 
 def _compare(command: Command, samplers: list[str], seeds: int, rest: list[str], options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from sweeps.options import Options
 from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.study import Running, Sweep
-from sweeps.table import Table
+from sweeps.table import Table, say_shortfall
 from sweeps.trial_folder import Handle, hold, is_held, read_handle, write_handle
 
 _QUIET_S = 60.0  # between two sentences about the same trouble
@@ -74,7 +74,7 @@ class Driver:
                 self._table.show()
                 if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
                     self._table.show(last=True)
-                    self._say_if_short()
+                    say_shortfall(self._sweep, self._options)
                     return True
                 time.sleep(self._launcher.poll_s)
         finally:
@@ -88,11 +88,6 @@ class Driver:
         except StudyError:
             self._leave(running)
             raise
-
-    def _say_if_short(self) -> None:
-        begun = len(self._sweep.trials())
-        if begun < self._options.trials:
-            print(f"{begun} of {self._options.trials} trials: the space has no other parameters", flush=True)
 
     def _mine(self, running: list[Running]) -> list[Running]:
         """Trials that this driver started, or one that is no more: they fill its places."""

@@ -31,7 +31,7 @@ def look_at(place: Place, name: str, plan: Plan) -> str:
     study = _find(place, name)
     if study is None:
         return "a new study"
-    refuse_another(name, differences(plan_from(study.user_attrs.get(PLAN)), plan))
+    refuse_another(name, differences(plan_from(study.user_attrs.get(PLAN), plan), plan))
     begun = len(study.get_trials(deepcopy=False))
     return f"goes on with the study that is there, and has {begun} trials"
 

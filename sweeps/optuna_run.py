@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         description=summary,
         epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     study = top.add_argument_group("what is searched")
     study.add_argument("--study", metavar="NAME", help="name of the study (default: follows from what is searched)")

@@ -12,8 +12,16 @@ from pathlib import Path
 from sweeps.database_url import UrlError, is_database, parse_database, show_unknown
 
 VARIABLE = "OPTUNA_STORAGE"  # Optuna's own commands read it too
+# Beginnings of the names of file systems that other machines write to, or a host beside its guests; a block device that
+# several mount (gfs2, ocfs2) is one, too.
 _SHARED = re.compile(
-    r"nfs|cifs|smb|lustre|beegfs|gpfs|ceph|gluster|afs|9p|fuse\.(?:sshfs|s3fs)|orangefs|pvfs2|panfs|wekafs"
+    r"nfs|cifs|smb|lustre|beegfs|fhgfs|gpfs|mmfs|ceph|gluster|k?afs|coda|9p|orangefs|pvfs2|panfs|weka|juicefs|gfs|ocfs2|dvs|"
+    r"quobyte|xtreemfs|hdfs|virtiofs|vboxsf|vmhgfs|prl_fs|drvfs|acfs|davfs|ncpfs"
+)
+# A file system in user space may be anything, and most are a network's: all but those that are on a disk of this machine.
+_FUSE_OF_A_DISK = re.compile(
+    r"fuse\.(?:ntfs|exfat|ext[234]|fuse2fs|fuse-ext2|fuse-overlayfs|mergerfs|encfs|gocryptfs|cryfs|squashfuse|bindfs|unionfs|"
+    r"zfs|apfs|lxcfs|snapfuse|ciopfs)"
 )
 
 
@@ -46,7 +54,7 @@ class Place:
     def network(self) -> str:
         """The network file system that its file is on, "nfs4" for example; "" when it is on a disk, or no file."""
         system = "" if self.kind == "postgresql" else file_system(self.path)
-        return system if _SHARED.match(system) else ""
+        return system if is_shared(system) else ""
 
 
 def find_place(
@@ -92,7 +100,7 @@ def _place(url: str, spec: str | None, *, secret: bool, mounts: str | None) -> P
         if url.startswith(prefix) and len(url) > len(prefix):
             path = Path(url.removeprefix(prefix)).expanduser().resolve()
             system = file_system(path, mounts)
-            if kind == "sqlite" and _SHARED.match(system):
+            if kind == "sqlite" and is_shared(system):
                 raise StorageError(
                     f"{path} is on a network file system ({system}), where SQLite loses data; use PostgreSQL "
                     "(--storage postgresql://user@host/database), or a folder of this machine's own disk"
@@ -128,6 +136,13 @@ def _read_secret(path: Path) -> str:
     if not text or "\n" in text:
         raise StorageError(f"expected one line in {path}, such as postgresql://user:password@host/database")
     return text
+
+
+def is_shared(system: str) -> bool:
+    """Whether a file system's type, as in /proc/mounts, is a network's, or may be: an unknown one in user space."""
+    if system == "fuse" or system.startswith("fuse."):
+        return not _FUSE_OF_A_DISK.match(system)
+    return bool(_SHARED.match(system))
 
 
 def file_system(path: Path, mounts: str | None = None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpc.stage_settings import ConfigError, absolute_inputs, resolve_settings
 from sweeps.objective import Objective, parse_objective
-from sweeps.space import Parameter, from_items, holds, setting
+from sweeps.space import POINTS, Parameter, from_items, holds, setting
 
 _NAME = re.compile(r"[^\W_][^/\x00-\x1f\x7f]*")
 _LONGEST = 100  # bytes: a file name has 255, and lock files and jobs are named after it
@@ -49,7 +49,12 @@ class Plan:
     @property
     def name(self) -> str:
         """A study's name that follows from it: the same search has the same study, however its settings are written."""
-        text = json.dumps({**self.as_dict(), "settings": _meaning(self)}, sort_keys=True, default=str)
+        space = [
+            {key: value for key, value in parameter.as_dict().items() if (key, value) != ("points", POINTS)}
+            for parameter in self.space
+        ]
+        record = {**self.as_dict(), "settings": _meaning(self), "space": space}
+        text = json.dumps(record, sort_keys=True, default=str)
         return f"{self.stage}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def resolved(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -65,23 +70,42 @@ class Plan:
         return [*self.settings, *(setting(name, value) for name, value in params.items())]
 
     def active(self, parameter: Parameter, params: Mapping[str, Any]) -> bool:
-        """Whether the parameter's condition holds after these were chosen."""
-        return holds(parameter, params, self.resolved(params) if parameter.when else {})
+        """Whether the parameter's condition holds after these were chosen; not where these do not go together."""
+        if not parameter.when or parameter.when.partition("=")[0] in params:
+            return holds(parameter, params, {})
+        try:
+            return holds(parameter, params, self.resolved(params))
+        except ConfigError:
+            return False
 
 
-def plan_from(record: Any) -> Plan:
+def plan_from(record: Any, mine: Plan | None = None) -> Plan:
     """A plan from what a study keeps.
+
+    Args:
+        record: what it keeps.
+        mine: has the points of the grid that studies of an earlier version did not keep.
 
     Raises:
         StudyError: it is no such record.
     """
+    points = {parameter.name: parameter.points for parameter in (mine.space if mine is not None else ())}
     try:
+        space = [
+            item if keeps_points(item) else {**item, "points": points.get(item["name"], POINTS)}
+            for item in record["space"]
+        ]
         return Plan(
-            record["stage"], tuple(record["settings"]), tuple(from_items(record["space"])),
+            record["stage"], tuple(record["settings"]), tuple(from_items(space)),
             tuple(parse_objective(text) for text in record["objectives"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(f"the study was not made by sweeps.optuna_run, or by another version: {error}") from None
+
+
+def keeps_points(item: Any) -> bool:
+    """Whether a study's record of a parameter says all of it: those of an earlier version had no points of a grid."""
+    return not isinstance(item, dict) or item.get("kind") not in ("float", "log") or "points" in item
 
 
 def differences(there: Plan, mine: Plan) -> list[str]:

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     first, examples = (__doc__ or "").strip().split("\n\n", 1)
     top = argparse.ArgumentParser(
         prog="python -m sweeps.report", description=first, epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     top.add_argument("study", metavar="STUDY", help="its name")
     top.add_argument("--storage", metavar="URL", help="where it is (default: OPTUNA_STORAGE, else beside the runs)")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from sweeps.plan import Plan
-from sweeps.space import Parameter, SpaceError, Value, grid_size
+from sweeps.space import Parameter, SpaceError, Value, grid_size, waits_for_any
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -48,6 +48,16 @@ def make_sampler(name: str, plan: Plan, seed: int) -> BaseSampler:
         return samplers.TPESampler(seed=seed, multivariate=True, group=conditional)
 
 
+def make_fixed(point: Mapping[str, Value]) -> BaseSampler:
+    """A sampler that chooses these parameters."""
+    from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return samplers.PartialFixedSampler(dict(point), samplers.RandomSampler())
+
+
 def make_pruner(name: str, steps: int, every: int) -> BasePruner:
     """A pruner over optimizer steps.
 
@@ -78,9 +88,11 @@ def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = Fa
     """Number of trials of a grid: of all its points; with `cut` at most `trials`.
 
     Raises:
-        SpaceError: it is larger than the number of trials (says how large) or than any grid can be, or has conditions.
+        SpaceError: it is larger than the number of trials (says how large) or than any grid can be, it waits for what is searched,
+            or a part is asked for and not how large a part.
     """
-    if conditional := [parameter.name for parameter in space if parameter.when]:
+    searched = [parameter.name for parameter in space]
+    if conditional := [parameter.name for parameter in space if waits_for_any(parameter, searched)]:
         raise SpaceError(
             f"a grid has no conditions, but {conditional[0]} has one; use another sampler, or settle what it waits for"
         )
@@ -91,12 +103,16 @@ def check_grid(space: Sequence[Parameter], trials: int | None, *, cut: bool = Fa
             f"the grid has {size:,} points ({each}), and {_MOST_POINTS:,} is the most that can be listed: search fewer values "
             "(--search 'train.steps=int(100, 1000, 100)' has 10), or use --sampler random"
         )
+    if cut and trials is None:
+        raise SpaceError(
+            f"--cut-grid takes --trials points of the grid's {size:,} ({each}), and --trials is not given: give it, or leave "
+            "--cut-grid out for all of them"
+        )
     if cut and trials is not None:
         return min(size, trials)
-    if trials is None or size > trials:
-        limit = f"--trials is {trials}" if trials is not None else "--trials is not given"
+    if trials is not None and size > trials:
         raise SpaceError(
-            f"the grid has {size:,} points ({each}), and {limit}: ask for --trials {size}, search fewer values "
+            f"the grid has {size:,} points ({each}), and --trials is {trials}: ask for --trials {size}, search fewer values "
             "(--search 'train.lr=log(1e-4, 1e-2, 3)' has 3), or take a part of it with --cut-grid"
         )
     return size

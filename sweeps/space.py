@@ -1,4 +1,4 @@
-"""What a sweep may change: parameters with their kinds, ranges and conditions, checked against the stage's own settings."""
+"""What a sweep may change: parameters with their kinds, ranges and conditions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from hpc.stage_settings import ConfigError, resolve_settings
-
 KINDS = ("float", "log", "int", "choice")
 Value = int | float | str
-_POINTS = 5  # of a range, on a grid
+POINTS = 5  # of a range, on a grid
 _FORM = re.compile(
     r"\s*(?P<name>[\w.]+)\s*=\s*(?P<kind>\w+)\s*\((?P<arguments>.*?)\)\s*(?:if\s+(?P<when>\S+)\s*)?", re.DOTALL
 )
@@ -43,12 +41,14 @@ class Parameter:
     low: float = 0
     high: float = 0
     step: int = 1
-    points: int = _POINTS
+    points: int = POINTS
     choices: tuple[Value, ...] = ()
     when: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be chosen from."""
+        if not isinstance(self.name, str):
+            raise SpaceError(f"expected the name of a setting, such as train.lr, but got {self.name!r}")
         if self.kind not in KINDS:
             raise SpaceError(f"expected {self.name} to be of kind {', '.join(KINDS)}, but got {self.kind!r}")
         if not isinstance(self.when, str):
@@ -56,11 +56,15 @@ class Parameter:
                 f"expected the condition of {self.name} to be text like model.name=residual, but got {self.when!r}"
             )
         if self.kind == "choice":
+            if odd := [value for value in self.choices if not isinstance(value, (int, float, str))]:
+                raise SpaceError(f"expected numbers and words among the choices of {self.name}, but got {odd[0]!r}")
             if len(set(self.choices)) < 2:
                 raise SpaceError(
                     f"expected two different choices or more for {self.name}, but got {list(self.choices)}"
                 )
             return
+        for field in ("low", "high", "step", "points"):
+            self._check_number(field)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise SpaceError(f"expected low < high for {self.name}, but got {self.low:g} and {self.high:g}")
         if self.kind == "log" and self.low <= 0:
@@ -69,6 +73,19 @@ class Parameter:
             raise SpaceError(f"expected whole numbers and a step of at least 1 for {self.name}")
         if self.points < 2 or self.points % 1:
             raise SpaceError(f"expected two points of a grid or more for {self.name}, but got {self.points}")
+        object.__setattr__(self, "step", int(self.step))  # 2.0 of a file
+        object.__setattr__(self, "points", int(self.points))
+
+    def _check_number(self, field: str) -> None:
+        value: Any = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise SpaceError(
+                f"expected a number for {field} of {self.name}, but got {value!r}: a value of the wrong type"
+            )
+        try:
+            float(value)
+        except OverflowError:
+            raise SpaceError(f"expected {field} of {self.name} within ±1.8e308, the largest of numbers") from None
 
     def ends(self) -> tuple[Value, ...]:
         """The values whose soundness makes all others sound: every choice, or both ends of a range."""
@@ -77,9 +94,9 @@ class Parameter:
         return (int(self.low), int(self.high)) if self.kind == "int" else (float(self.low), float(self.high))
 
     def grid(self) -> tuple[Value, ...]:
-        """Its values on a grid."""
+        """Its values on a grid, each once."""
         if self.kind == "choice":
-            return self.choices
+            return tuple(dict.fromkeys(self.choices))
         if self.kind == "int":
             return tuple(range(int(self.low), int(self.high) + 1, self.step))
         low, high = (math.log(self.low), math.log(self.high)) if self.kind == "log" else (self.low, self.high)
@@ -90,7 +107,7 @@ class Parameter:
     def size(self) -> int:
         """How many those are; counted, for a range may hold more than there is memory for."""
         if self.kind == "choice":
-            return len(self.choices)
+            return len(set(self.choices))
         return (int(self.high) - int(self.low)) // self.step + 1 if self.kind == "int" else self.points
 
     @property
@@ -101,7 +118,7 @@ class Parameter:
         elif self.kind == "int":
             inside = f"{self.low:g}, {self.high:g}" + (f", {self.step}" if self.step > 1 else "")
         else:
-            inside = f"{self.low:g}, {self.high:g}"
+            inside = f"{self.low:g}, {self.high:g}" + (f", {self.points}" if self.points != POINTS else "")
         return f"{self.name}={self.kind}({inside})" + (f" if {self.when}" if self.when else "")
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,6 +126,7 @@ class Parameter:
         kept: dict[str, Any] = {"name": self.name, "kind": self.kind}
         kept |= {"choices": list(self.choices)} if self.kind == "choice" else {"low": self.low, "high": self.high}
         kept |= {"step": self.step} if self.kind == "int" else {}
+        kept |= {"points": self.points} if self.kind in ("float", "log") else {}
         return kept | ({"when": self.when} if self.when else {})
 
 
@@ -133,10 +151,11 @@ def parse_parameter(text: str) -> Parameter:
     numbers = [as_value(part) for part in arguments]
     if len(numbers) not in (2, 3) or any(isinstance(number, str) for number in numbers):
         raise SpaceError(f"expected {name}={kind}(low, high) with numbers, but got {text!r}")
-    found = Parameter(name, kind, float(numbers[0]), float(numbers[1]), when=when)
+    found = Parameter(name, kind, numbers[0], numbers[1], when=when)  # type: ignore[arg-type]
+    found = replace(found, low=float(found.low), high=float(found.high))
     if len(numbers) == 2:
         return found
-    if numbers[2] % 1 or not math.isfinite(numbers[2]):  # type: ignore[arg-type]
+    if isinstance(numbers[2], float) and not numbers[2].is_integer():
         what = "step" if kind == "int" else "number of points of a grid"
         raise SpaceError(f"expected the third number of {name}={kind}(…) to be a whole {what}, but got {arguments[2]}")
     third = int(numbers[2])
@@ -155,13 +174,13 @@ def from_items(items: Any) -> list[Parameter]:
     found = []
     for item in items:
         if unknown := set(item) - set(fields):
-            raise SpaceError(f"a parameter has no {sorted(unknown)[0]!r}; it has {', '.join(fields)}")
+            raise SpaceError(f"a parameter has no {min(map(str, unknown))!r}; it has {', '.join(fields)}")
         if not {"name", "kind"} <= set(item):
             raise SpaceError(f"expected name and kind of every parameter, but got {item}")
-        try:
-            found.append(Parameter(**{**item, "choices": tuple(item.get("choices", ()))}))
-        except TypeError as error:
-            raise SpaceError(f"the parameter {item['name']} has a value of the wrong type: {error}") from None
+        choices = item.get("choices", [])
+        if not isinstance(choices, list):
+            raise SpaceError(f"expected a list of choices for {item['name']}, such as [8, 16], but got {choices!r}")
+        found.append(Parameter(**{**item, "choices": tuple(choices)}))
     return found
 
 
@@ -175,58 +194,6 @@ def as_value(text: str) -> Value:
     return text
 
 
-def check_space(stage: str, settings: Sequence[str], space: Sequence[Parameter]) -> list[Parameter]:
-    """See that the stage takes every parameter, at its ends; those whose condition cannot hold are left out.
-
-    Args:
-        stage: name of the stage.
-        settings: its "key=value" settings that stay as they are.
-        space: what is searched.
-
-    Raises:
-        SpaceError: a parameter that is also fixed, stands twice, or has a bad condition; or none is left.
-        ConfigError: a setting that the stage does not have, or a value that it does not take.
-    """
-    resolved = resolve_settings(stage, settings)
-    names = [parameter.name for parameter in space]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpaceError(f"{name} is searched twice; leave one of them out")
-        if name in {setting.partition("=")[0] for setting in settings}:
-            raise SpaceError(f"{name} is both set and searched; leave one of them out")
-    left = [parameter for parameter in space if _can_hold(parameter, resolved, space)]
-    for parameter in left:
-        condition = [parameter.when] if parameter.when else []
-        for value in parameter.ends():
-            try:
-                resolve_settings(stage, [*settings, *condition, setting(parameter.name, value)])
-            except ConfigError as error:
-                raise ConfigError(f"{parameter.name} cannot be searched at {value}: {error}") from None
-    if not left:
-        raise SpaceError(
-            "there is nothing to search: give --search NAME=KIND(...), for example --search 'train.lr=log(1e-4, 1e-2)'"
-        )
-    return left
-
-
-def _can_hold(parameter: Parameter, resolved: Mapping[str, Any], space: Sequence[Parameter]) -> bool:
-    if not parameter.when:
-        return True
-    name, equals, value = parameter.when.partition("=")
-    if not equals or name not in resolved:
-        raise SpaceError(
-            f"expected {parameter.name} if SETTING=VALUE with a setting of the stage, but got {parameter.when!r}"
-        )
-    searched = next((other for other in space if other.name == name), None)
-    if searched is None:
-        return str(resolved[name]) == value
-    if searched.kind != "choice" or value not in {str(choice) for choice in searched.choices}:
-        raise SpaceError(f"{parameter.name} waits for {parameter.when}, which is none of the choices of {name}")
-    if space.index(searched) > space.index(parameter):
-        raise SpaceError(f"{parameter.name} waits for {name}; name {name} first")
-    return True
-
-
 def holds(parameter: Parameter, chosen: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
     """Whether its condition holds for what was chosen before it."""
     if not parameter.when:
@@ -235,15 +202,15 @@ def holds(parameter: Parameter, chosen: Mapping[str, Any], resolved: Mapping[str
     return str(chosen.get(name, resolved[name] if name not in chosen else None)) == value
 
 
+def waits_for_any(parameter: Parameter, names: Iterable[str]) -> bool:
+    """Whether its condition depends on one of these settings, or on a group of settings that one of them chooses."""
+    setting_name = parameter.when.partition("=")[0]
+    return any(setting_name == name or setting_name.startswith(f"{name}.") for name in names)
+
+
 def grid_size(space: Iterable[Parameter]) -> int:
     """Points of the whole grid."""
     return math.prod(parameter.size() for parameter in space)
-
-
-def space_size(space: Iterable[Parameter]) -> int | None:
-    """Different parameters that there are, at most; None when there is a range of real numbers."""
-    parameters = list(space)
-    return None if any(parameter.kind in ("float", "log") for parameter in parameters) else grid_size(parameters)
 
 
 def grid_points(space: Sequence[Parameter]) -> Iterable[dict[str, Value]]:

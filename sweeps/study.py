@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc.stage_settings import ConfigError
+from sweeps.free import UsedUp, find_free
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
-from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
-from sweeps.samplers import make_sampler, suggest
-from sweeps.space import space_size
+from sweeps.plan import Plan, StudyError, check_name, differences, keeps_points, plan_from
+from sweeps.samplers import make_fixed, make_sampler, suggest
 from sweeps.storage import Storage
 from sweeps.trial_folder import Handle, Outcome, read_handle, write_handle
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
 _MISSING = "missing_metric"
-_TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
+_USED_UP, _GRID_USED_UP = "used_up", "grid_used_up"  # of a study: why there are no other parameters
+_TRIES = 3  # of the sampler, for parameters that no trial has; then it is told some
 ENDED_UNASKED = "its process ended while it was chosen"
 
 
@@ -110,11 +112,15 @@ class Sweep:
         """
         with self._alone():
             self._set_aside_unasked()
-            if self.is_full(trials):
+            if self.is_full(trials, sampler):
                 return None
-            before = self.study.get_trials(deepcopy=False)
-            for draw in range(_TRIES):
-                asked = self._ask(sampler if draw < 3 or sampler == "grid" else "random", seed, len(before) + draw)
+            before = len(self.study.get_trials(deepcopy=False))
+            # First of all, for what a sampler draws in vain stays in the study.
+            free = self._find_free(sampler, _seed_of(seed, before))
+            if free is None:
+                return None
+            for draw in range(_TRIES + 1):
+                asked = self._ask(self._sampler(sampler, seed, before + draw) if draw < _TRIES else make_fixed(free))
                 why = self._unfit(asked)
                 if why is None:
                     place = folder / f"trial-{asked.number:04d}"
@@ -124,10 +130,20 @@ class Sweep:
                 self._set_aside(asked.number, why)
         return None
 
-    def _ask(self, sampler: str, seed: int | None, number: int) -> Trial:
-        drawn = int.from_bytes(os.urandom(4), "big") if seed is None else (seed * 1_000_003 + number) % 2**32
-        drawn = (seed or 0) if sampler == "grid" else drawn
-        self.study.sampler = make_sampler(sampler, self.plan, drawn)
+    def _find_free(self, sampler: str, seed: int) -> dict[str, Any] | None:
+        """Parameters that no trial has; that there are none is kept in the study, for nobody looks for them again."""
+        taken = [trial.params for trial in self.trials()]
+        try:
+            return find_free(self.plan, taken, grid=sampler == "grid", seed=seed)
+        except UsedUp as error:
+            self.study.set_user_attr(_key_of(sampler), str(error))
+            return None
+
+    def _sampler(self, name: str, seed: int | None, number: int) -> BaseSampler:
+        return make_sampler(name, self.plan, (seed or 0) if name == "grid" else _seed_of(seed, number))
+
+    def _ask(self, sampler: BaseSampler) -> Trial:
+        self.study.sampler = sampler
         trial = self.study.ask()
         chosen: dict[str, Any] = {}
         for parameter in self.plan.space:
@@ -156,20 +172,24 @@ class Sweep:
         self._note(number, ASIDE, why)
         self._tell(number, "FAIL")
 
-    def is_full(self, trials: int) -> bool:
-        """Whether so many trials have begun, or there are no other parameters."""
-        begun = [trial for trial in self.study.get_trials(deepcopy=False) if self._counts(trial)]
-        size = space_size(self.plan.space)
-        return len(begun) >= trials or (
-            size is not None and len({json.dumps(trial.params, sort_keys=True) for trial in begun}) >= size
-        )
+    def is_full(self, trials: int, sampler: str = "") -> bool:
+        """Whether so many trials have begun, or it is known that the sampler has no other parameters."""
+        return self._begun() >= trials or _key_of(sampler) in self.study.user_attrs
 
-    def is_over(self, trials: int) -> bool:
+    def shortfall(self, trials: int, sampler: str) -> str:
+        """A sentence where there are fewer trials than asked for, because there are no other parameters; else ""."""
+        why, begun = self.study.user_attrs.get(_key_of(sampler)), self._begun()
+        return f"{begun} of {trials}: {why}" if why is not None and begun < trials else ""
+
+    def _begun(self) -> int:
+        return sum(self._counts(trial) for trial in self.study.get_trials(deepcopy=False))
+
+    def is_over(self, trials: int, sampler: str = "") -> bool:
         """Whether so many trials have begun and ended. A trial that is just chosen counts as begun and is none of `running` yet, so
         this waits until nobody chooses."""
         with self._alone():
             self._set_aside_unasked()
-            return self.is_full(trials) and not self.running()
+            return self.is_full(trials, sampler) and not self.running()
 
     @staticmethod
     def _counts(trial: FrozenTrial) -> bool:
@@ -231,6 +251,15 @@ class Sweep:
         return state.lower()
 
 
+def _key_of(sampler: str) -> str:
+    """A used-up grid is not yet a used-up space."""
+    return _GRID_USED_UP if sampler == "grid" else _USED_UP
+
+
+def _seed_of(seed: int | None, number: int) -> int:
+    return int.from_bytes(os.urandom(4), "big") if seed is None else (seed * 1_000_003 + number) % 2**32
+
+
 def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
     """A study; made when there is none of that name and there is a plan.
 
@@ -250,8 +279,11 @@ def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
             directions = [objective.direction for objective in plan.objectives]
             study = optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
             study.set_user_attr(PLAN, plan.as_dict())
-        there = plan_from(study.user_attrs.get(PLAN))
-    refuse_another(name, differences(there, plan) if plan is not None else [])
+        record: Any = study.user_attrs.get(PLAN)
+        there = plan_from(record, plan)
+        refuse_another(name, differences(there, plan) if plan is not None else [])
+        if plan is not None and not all(map(keeps_points, record["space"])):
+            study.set_user_attr(PLAN, there.as_dict())  # workers take the grid from it
     return Sweep(storage, study, plan or there)
 
 

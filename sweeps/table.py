@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.options import Options
 from sweeps.study import FOLDER, REASON, Sweep
 from sweeps.trial_folder import read_place
 
@@ -70,6 +71,12 @@ def summary(sweep: Sweep) -> str:
     return text
 
 
+def say_shortfall(sweep: Sweep, options: Options) -> None:
+    """Print why the study has fewer trials than it should have, if it has."""
+    if text := sweep.shortfall(options.trials, options.sampler):
+        print(text, flush=True)
+
+
 class Table:
     """Shows a study again and again: in place on a terminal, elsewhere a line for each change.
 
@@ -91,15 +98,17 @@ class Table:
         self._shown = now
         rows = rows_of(self._sweep)
         if sys.stdout.isatty():
-            self._redraw(rows if last else rows[-_SHOWN:])
+            height = shutil.get_terminal_size().lines
+            self._redraw(rows if last else rows[-min(_SHOWN, max(1, height - 2)) :], height)
         else:
             self._changes(rows)
         if last:
             print(summary(self._sweep), flush=True)
 
-    def _redraw(self, rows: Sequence[Row]) -> None:
+    def _redraw(self, rows: Sequence[Row], height: int) -> None:
         lines = format_table(rows, shutil.get_terminal_size().columns - 1)
-        up = f"\x1b[{self._lines}A\x1b[J" if self._lines else ""
+        back = min(self._lines, height - 1)  # of a terminal that was made smaller
+        up = f"\x1b[{back}A\x1b[J" if back > 0 else ""
         print(up + "\n".join(lines), flush=True)
         self._lines = len(lines)
 

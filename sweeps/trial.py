@@ -125,6 +125,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run one trial of a study; `sweeps.optuna_run` starts it, on every rank of the trial's job.",
         epilog="examples:\n" + (__doc__ or "").strip().split("\n\n")[1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     top.add_argument("folder", type=Path, metavar="FOLDER", help="the trial's folder, which says what to run")
     return top

@@ -161,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run trials of a study, one after the other; `sweeps.optuna_run --mode workers` starts it.",
         epilog="examples:\n" + (__doc__ or "").strip().split("\n\n")[1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     top.add_argument("folder", type=Path, metavar="FOLDER", help="the worker's folder, which names the study")
     return top

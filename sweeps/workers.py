@@ -20,7 +20,7 @@ from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.study import Running, Sweep
-from sweeps.table import Table
+from sweeps.table import Table, say_shortfall
 from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle
 from sweeps.worker import work
 from sweeps.worker_folder import Worker, wait_for_worker, write_worker
@@ -137,6 +137,8 @@ class WorkerHere:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
         done = work(self._folder) == 0
+        if read_world().rank == 0:
+            say_shortfall(self._sweep, self._worker.options)
         self._sweep.check_objectives()
         return done
 
@@ -169,8 +171,9 @@ class Supervisor:
         while not should_stop():
             running = settle_ended(self._sweep, self._sweep.running())
             self._sweep.check_objectives()  # workers end by themselves
-            if not running and self._enough() and self._sweep.is_over(self._options.trials):
+            if not running and self._enough() and self._sweep.is_over(self._options.trials, self._options.sampler):
                 self._table.show(last=True)
+                say_shortfall(self._sweep, self._options)
                 return True
             if time.monotonic() - self._looked >= self._look_s:
                 self._looked = time.monotonic()
@@ -186,7 +189,7 @@ class Supervisor:
         return self._folder / "workers" / str(number)
 
     def _enough(self) -> bool:
-        return self._sweep.is_full(self._options.trials)
+        return self._sweep.is_full(self._options.trials, self._options.sampler)
 
     def _keep(self, running: list[Running]) -> None:
         if self._enough() and not find_lost(running):

@@ -102,6 +102,34 @@ def no_parameters_come_twice_and_a_space_ends(open_again: Open, folder: Path) ->
     assert len(sweep.trials()) == 3
 
 
+def a_used_up_space_is_remembered_and_not_drawn_from(open_again: Open, folder: Path) -> None:
+    sweep = open_sweep(open_again(), "used up", CHOICES)
+    while claim(sweep, folder, trials=6, seed=1) is not None:
+        pass
+    there = len(sweep.study.get_trials())
+    assert there <= 3 + 2 * 3, "a draw in vain costs no more than a sampler's three tries"
+    again = open_sweep(open_again(), "used up", None)
+    assert again.is_full(6, "tpe")
+    assert again.shortfall(6, "tpe") == "3 of 6: all combinations are done"
+    assert again.shortfall(3, "tpe") == ""
+    assert claim(again, folder, trials=6, seed=2) is None
+    assert len(again.study.get_trials()) == there
+
+
+def a_study_of_before_takes_its_grid_from_who_goes_on(open_again: Open, folder: Path) -> None:
+    three = Plan("selftest", (), (Parameter("lr", "log", 1e-3, 1e-1, points=3),), (Objective("loss", "minimize"),))
+    record = three.as_dict()
+    del record["space"][0]["points"]
+    open_sweep(open_again(), "before", three).study.set_user_attr("sweep", record)
+    assert open_sweep(open_again(), "before", None).plan.space[0].points == 5
+    assert open_sweep(open_again(), "before", three).plan.space[0].points == 3
+    worker = open_sweep(open_again(), "before", None)
+    assert worker.plan == three
+    while claim(worker, folder, sampler="grid") is not None:
+        pass
+    assert sorted(round(trial.params["lr"], 9) for trial in worker.trials()) == [0.001, 0.01, 0.1]
+
+
 def a_number_of_trials_is_exact_whoever_asks(open_again: Open, folder: Path) -> None:
     open_sweep(open_again(), "exact", PLAN)
 
@@ -149,6 +177,8 @@ CONTRACT: dict[str, Callable[[Open, Path], None]] = {
         trials_end_in_the_states_of_their_outcomes,
         a_study_is_not_over_while_a_trial_is_chosen,
         no_parameters_come_twice_and_a_space_ends,
+        a_used_up_space_is_remembered_and_not_drawn_from,
+        a_study_of_before_takes_its_grid_from_who_goes_on,
         a_number_of_trials_is_exact_whoever_asks,
         only_one_takes_a_lost_trial_over,
         a_trial_whose_chooser_died_is_set_aside,

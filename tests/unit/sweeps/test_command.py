@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from sweeps import optuna_run
+from sweeps import compare, optuna_run, report, trial, worker
 from sweeps.command import make_command
 from sweeps.place import find_place
 from sweeps.plan import Plan, differences
@@ -69,8 +70,11 @@ def test_without_arguments_and_with_data_it_is_a_small_study_of_stage_1(
             ],
             "the grid has 1,000,000,000,000 points (1,000,000,000,000 steps), and 100,000 is the most",
         ),
-        (["--sampler", "grid", "--search", "steps=int(1, 100000)", "stage=selftest"], "ask for --trials 100000"),
-        (["--sampler", "grid", "stage=selftest"], "--trials is not given: ask for --trials 15"),
+        (
+            ["--sampler", "grid", "--trials", "9", "--search", "steps=int(1, 100000)", "stage=selftest"],
+            "ask for --trials 100000",
+        ),
+        (["--sampler", "grid", "--cut-grid", "stage=selftest"], "takes --trials points of the grid's 15"),
         (["--trials", "0", *TINY], "expected --trials of at least 1"),
         (["--parallel", "0", *TINY], "expected --parallel of at least 1"),
         (["--retries", "-1", *TINY], "expected --retries of at least 0, but got -1"),
@@ -133,6 +137,22 @@ def test_a_bad_space_file_is_a_sentence(text: str, said: str, tmp_path: Path, ca
     (tmp_path / "space.yaml").write_text(text)
     assert run("--dry-run", "--space", str(tmp_path / "space.yaml"), "stage=selftest", runs=tmp_path) == 1
     assert said in capsys.readouterr().err
+
+
+def test_what_does_not_hold_is_left_out_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    given = ["--dry-run", "--search", "batch=choice(8, 16) if steps=7", *TINY]
+    assert run(*given, runs=tmp_path) == 0
+    assert "left out: batch=choice(8, 16) if steps=7, which does not hold" in capsys.readouterr().out
+
+
+def test_a_grid_takes_all_points_when_no_number_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("--dry-run", "--sampler", "grid", "--search", "batch=choice(8, 16)", *TINY, runs=tmp_path) == 0
+    assert ": 10 trials of stage selftest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", [optuna_run, report, compare, trial, worker])
+def test_options_are_not_guessed_from_their_beginnings(module: ModuleType):
+    assert not module.parser().allow_abbrev
 
 
 def test_a_dry_run_says_how_the_study_stands_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -62,5 +62,39 @@ def test_a_comparison_runs_and_is_written(tmp_path: Path, capfd: pytest.CaptureF
     said = capfd.readouterr().out
     assert "loss:minimize after 2 trials, median of 1 seeds" in said
     assert "random's median best after" in said
-    assert compare.main(["--samplers", "random,best", "stage=selftest"]) == 1
-    assert "there is no sampler 'best'; there are: tpe, gp" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--samplers", "random,best"], "there is no sampler 'best'; there are: tpe, gp"),
+        (["--samplers", ""], "there is no sampler ''"),
+        (["--samplers", "random,tpe, random"], "random stands twice in --samplers"),
+        (["--seeds", "0"], "expected --seeds of at least 1, but got 0"),
+        (["--seed", "3"], "--seed is of one study, and a comparison has several: use --seeds N"),
+        (["--sampler", "gp"], "--sampler is of one study, and a comparison has several: use --samplers A,B"),
+        (
+            ["--search", "batch=choice(8, 16)", "--search", "steps=int(1, 3) if batch=8"],
+            "--samplers grid: a grid has no",
+        ),
+        (["--search", "batch=int(1, 512)", "--search", "steps=int(1, 512)"], "the grid has 262,144 points"),
+        (["--trials", "0", "--samplers", "random"], "expected --trials of at least 1"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence_before_anything_is_trained(
+    arguments: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert compare.main(["--cluster", "local", "--runs", str(tmp_path / "runs"), *arguments, "stage=selftest"]) == 1
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_a_number_of_trials_every_sampler_has_twelve(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    assert (
+        compare.main(["--cluster", "local", "--runs", str(tmp_path), "--dry-run", "--seeds", "2", "stage=selftest"])
+        == 0
+    )
+    said = capfd.readouterr().out
+    assert said.count(": 12 trials of stage selftest") == 8
+    for sampler in ("random", "grid", "tpe", "gp"):
+        assert said.count(f"sampler {sampler},") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -76,6 +77,41 @@ def test_sqlite_on_a_network_file_system_is_refused():
     assert find_place("sqlite:////var/studies.db", Path(), {}, mounts=MOUNTS).kind == "sqlite"
     assert find_place("sqlite:////home/me/fast disk/studies.db", Path(), {}, mounts=MOUNTS).kind == "sqlite"
     assert file_system(Path("/home/me/fast disk/x"), MOUNTS) == "tmpfs"
+
+
+SHARED = (
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "beegfs", "fhgfs_nodev", "gpfs", "ceph", "glusterfs", "afs", "9p", "gfs2",
+    "ocfs2", "virtiofs", "vboxsf", "wekafs", "fuse", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.beegfs", "fuse.juicefs", "fuse.mfs",
+    "fuse.gcsfuse", "fuse.rclone", "fuse.sshfs", "fuse.s3fs", "fuse.vmhgfs-fuse", "fuse.nobody-knows",
+)  # fmt: skip
+OF_A_DISK = (
+    "ext4",
+    "xfs",
+    "btrfs",
+    "zfs",
+    "tmpfs",
+    "overlay",
+    "fuseblk",
+    "fuse.ntfs-3g",
+    "fuse.mergerfs",
+    "fuse.gocryptfs",
+)
+
+
+@pytest.mark.parametrize("system", SHARED)
+def test_sqlite_is_refused_and_a_journal_warned_of_on_what_machines_share(system: str, monkeypatch: pytest.MonkeyPatch):
+    mounts = f"/dev/sda1 / ext4 rw 0 0\nserver /home {system} rw 0 0\n"
+    with pytest.raises(StorageError, match=r"network file system \(" + re.escape(system)):
+        find_place("sqlite:////home/me/studies.db", Path(), {}, mounts=mounts)
+    place = find_place("journal:/home/me/study.log", Path(), {}, mounts=mounts)
+    monkeypatch.setattr("sweeps.place.file_system", lambda path: file_system(path, mounts))
+    assert place.network == system
+
+
+@pytest.mark.parametrize("system", OF_A_DISK)
+def test_a_disk_of_this_machine_is_no_network(system: str):
+    mounts = f"/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /home {system} rw 0 0\n"
+    assert find_place("sqlite:////home/me/studies.db", Path(), {}, mounts=mounts).kind == "sqlite"
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):

@@ -222,6 +222,30 @@ def test_a_worker_runs_many_trials_in_one_process(tmp_path: Path, capfd: pytest.
     assert "weights 2401" in page
 
 
+@pytest.mark.slow
+def test_workers_run_the_grid_that_was_asked_for_and_end_with_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    command = ["--mode", "workers", "--parallel", "1", "--cluster", "local", "--runs", str(tmp_path), "--study", "grid"]
+    command += ["--pruner", "none", "--search", "lr=log(1e-4, 1e-2, 3)", "stage=selftest", "steps=1"]
+    assert optuna_run.main([*command, "--sampler", "grid"]) == 0
+    assert "study grid: 3 trials" in capfd.readouterr().out, "all of it, when no number is given"
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "grid" / "study.log", {})), "grid", None)
+    assert sorted(round(trial.params["lr"], 9) for trial in sweep.trials()) == [1e-4, 1e-3, 1e-2]
+
+
+def test_workers_end_well_when_all_combinations_are_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    command = ["--mode", "workers", "--parallel", "1", "--cluster", "local", "--runs", str(tmp_path), "--study", "few"]
+    command += ["--pruner", "none", "--search", "batch=choice(8, 8, 16)", "--trials", "6", "stage=selftest", "steps=1"]
+    assert optuna_run.main(command) == 0
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "few" / "study.log", {})), "few", None)
+    assert sorted(trial.params["batch"] for trial in sweep.trials()) == [8, 16]
+    assert "2 of 6: all combinations are done" in capfd.readouterr().out
+    before = len(sweep.study.get_trials())
+    command[command.index("workers")] = "job"
+    assert optuna_run.main(command) == 0, "the same in the other mode"
+    assert "2 of 6: all combinations are done" in capfd.readouterr().out
+    assert len(sweep.study.get_trials()) == before
+
+
 def test_a_worker_that_is_killed_in_mid_trial_leaves_no_trial_behind(tmp_path: Path):
     command = arguments(tmp_path, "--mode", "workers", "--trials", "2", "--parallel", "1", "--pruner", "none")
     program = [sys.executable, "-m", "sweeps.optuna_run", *command, "steps=400"]

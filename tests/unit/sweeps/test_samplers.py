@@ -11,8 +11,8 @@ from sweeps.objective import Objective
 from sweeps.place import find_place
 from sweeps.plan import Plan
 from sweeps.report import write_page
-from sweeps.samplers import PRUNERS, SAMPLERS, first_rung, make_pruner
-from sweeps.space import parse_parameter
+from sweeps.samplers import PRUNERS, SAMPLERS, check_grid, first_rung, make_pruner
+from sweeps.space import SpaceError, parse_parameter
 from sweeps.storage import open_storage
 from sweeps.study import Sweep, open_sweep
 from sweeps.trial_folder import Outcome
@@ -70,6 +70,49 @@ def test_parameters_that_do_not_go_together_are_set_aside(tmp_path: Path):
     aside = [t.user_attrs["set_aside"] for t in sweep.study.get_trials() if "set_aside" in t.user_attrs]
     assert any("do not go together: expected model.dim of at most" in why for why in aside)
     assert all(trial is not None and sweep.plan.resolved(trial.params) for trial in found)
+
+
+SMALL = (
+    (("model.blocks=choice(1, 1, 2)", "train.batch=int(1, 3, 2)"), 4),
+    # with a condition: once without blocks, and three times with
+    (("model.name=choice(paper, residual)", "model.blocks=int(1, 3) if model.name=residual"), 4),
+    # patches of one pixel have no 40 numbers
+    (("model.strides=choice(1x1x1, 4x4x8)", "model.dim=choice(3, 40)"), 3),
+)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+@pytest.mark.parametrize(("space", "there"), SMALL)
+def test_a_small_space_gives_all_it_has_and_no_more(space: tuple[str, ...], there: int, sampler: str, tmp_path: Path):
+    sweep = make_sweep(tmp_path, space, LOSS)
+    if sampler == "grid" and any(parameter.when for parameter in sweep.plan.space):
+        with pytest.raises(SpaceError, match="no conditions"):
+            check_grid(sweep.plan.space, None)
+        return
+    found = []
+    while (trial := sweep.claim(tmp_path, ME, sampler=sampler, trials=50, seed=3)) is not None:
+        found.append(trial.params)
+        sweep.settle(trial, Outcome("complete", metrics={"loss": 1.0}))
+    assert len({frozenset(params.items()) for params in found}) == len(found) == there
+    assert sweep.shortfall(50, sampler) == f"{there} of 50: all combinations are done"
+    assert len(sweep.study.get_trials()) <= 4 * there, "drawn in vain"
+
+
+def test_a_used_up_grid_is_no_used_up_space(tmp_path: Path):
+    sweep = make_sweep(tmp_path, ("train.lr=log(1e-4, 1e-1, 2)",), LOSS)
+    run_trials(sweep, tmp_path, "grid", trials=9)
+    assert sweep.is_full(9, "grid")
+    assert not sweep.is_full(9, "random")
+    assert sweep.claim(tmp_path, ME, sampler="random", trials=9, seed=None) is not None
+
+
+def test_a_range_of_which_nothing_goes_together_ends_too(tmp_path: Path):
+    sweep = make_sweep(
+        tmp_path, ("train.lr=log(1e-4, 1e-1)", "model.strides=choice(1x1x1, 1x1x2)", "model.dim=choice(40, 41)"), LOSS
+    )
+    assert sweep.claim(tmp_path, ME, sampler="tpe", trials=2, seed=1) is None
+    assert sweep.study.get_trials() == []
+    assert sweep.shortfall(2, "tpe") == "0 of 2: 60 draws in a row had no other parameters that go together"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from sweeps.defaults import default_objective, default_space
 from sweeps.objective import Objective, ObjectiveError, parse_objective, values_of
 from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
 from sweeps.samplers import check_grid
-from sweeps.space import Parameter, SpaceError, check_space, from_items, grid_points, grid_size, parse_parameter
+from sweeps.space import Parameter, SpaceError, from_items, grid_points, grid_size, parse_parameter
+from sweeps.space_check import check_space
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ def test_forms_of_the_command_line(text: str, parameter: Parameter):
         ("train.lr=log(1e-4)", "with numbers"),
         ("train.lr=log(1e-4, much)", "with numbers"),
         ("train.lr=float(0, inf)", "low < high"),
+        (f"x=int(1, 1{'0' * 400})", "expected high of x within ±1.8e308"),
+        (f"x=float(1, 2, 1{'0' * 400})", "expected points of x within ±1.8e308"),
         ("x=int(1, 2.5)", "whole numbers"),
         ("x=int(1, 9, 0)", "step of at least 1"),
         ("x=float(0, 1, 1)", "two points"),
@@ -120,7 +123,12 @@ def test_a_grid_that_is_too_large_says_how_large():
         check_grid(space, 24)
     assert check_grid(space, 2000) == 1500
     with pytest.raises(SpaceError, match="a grid has no conditions"):
-        check_grid([parse_parameter("a=int(1, 2) if b=1")], 2)
+        check_grid([parse_parameter("b=choice(1, 2)"), parse_parameter("a=int(1, 2) if b=1")], 4)
+    assert check_grid([parse_parameter("a=int(1, 2) if b=1")], 2) == 2, "what it waits for is settled"
+    assert check_grid(space, None) == 1500, "all of them"
+    assert check_grid(space, 7, cut=True) == 7
+    with pytest.raises(SpaceError, match=r"takes --trials points of the grid's 1,500 .* --trials is not given"):
+        check_grid(space, None, cut=True)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +139,94 @@ def test_a_grid_that_is_too_large_says_how_large():
         ([{"name": "a"}], "expected name and kind"),
         ([{"name": "a", "kind": "int", "low": "x", "high": 3}], "wrong type"),
         ([{"name": "a", "kind": "normal"}], "to be of kind"),
+        ([{"name": ["a"], "kind": "int"}], "expected the name of a setting, such as train.lr, but got ['a']"),
+        ([{"name": "a", "kind": ["int"]}], "to be of kind"),
+        ([{"name": "a", "kind": "int", "low": True, "high": 3}], "expected a number for low of a, but got True"),
+        ([{"name": "a", "kind": "int", "low": 1, "high": 10**400}], "expected high of a within ±1.8e308"),
+        ([{"name": "a", "kind": "log", "low": 1, "high": 2, "points": 10**400}], "expected points of a within"),
+        ([{"name": "a", "kind": "int", "low": 1, "high": 9, "step": 1.5}], "a step of at least 1"),
+        ([{"name": "a", "kind": "int", "low": 1, "high": 9, "step": None}], "expected a number for step of a"),
+        ([{"name": "a", "kind": "choice", "choices": "89"}], "expected a list of choices for a, such as [8, 16]"),
+        ([{"name": "a", "kind": "choice", "choices": None}], "expected a list of choices for a"),
+        ([{"name": "a", "kind": "choice", "choices": [1, [2]]}], "numbers and words among the choices of a"),
+        ([{"name": "a", "kind": "int", 1: 2, "x": 3}], "a parameter has no '1'"),
     ],
 )
 def test_files_of_another_form_are_refused(items: object, said: str):
     with pytest.raises(SpaceError, match=re.escape(said)):
         from_items(items)
+
+
+def test_whole_numbers_of_a_file_may_have_a_point():
+    (ranged, stepped) = from_items(
+        [
+            {"name": "a", "kind": "log", "low": 1, "high": 100, "points": 3.0},
+            {"name": "b", "kind": "int", "low": 1, "high": 5, "step": 2.0},
+        ]
+    )
+    assert [round(float(value)) for value in ranged.grid()] == [1, 10, 100]
+    assert stepped.grid() == (1, 3, 5)
+
+
+def test_a_choice_that_stands_twice_is_one_point_of_a_grid():
+    twice = parse_parameter("x=choice(8, 8, 16)")
+    assert twice.grid() == (8, 16)
+    assert grid_size([twice]) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept"),
+    [
+        ("train.lr=1e-3", True), ("train.lr=0.001", True), ("train.lr=0.0010", True), ("train.lr=2e-3", False),
+        ("quantizer.codes=0512", True), ("quantizer.codes=256", False), ("model.name=residual", True),
+        ("model.name=paper", False),
+    ],
+)  # fmt: skip
+def test_a_condition_is_compared_as_the_setting_takes_it(condition: str, kept: bool):
+    settings = ["train.lr=0.001", "quantizer.codes=512", "model=residual"]
+    texts = ("model.dim=choice(8, 16)", f"train.batch=int(1, 3) if {condition}")
+    space = tuple(check_space("vqvae", settings, [parse_parameter(text) for text in texts]))
+    assert [parameter.name for parameter in space] == ["model.dim", "train.batch"][: 1 + kept]
+    plan = Plan("vqvae", tuple(settings), space, (Objective("loss", "minimize"),))
+    assert all(plan.active(parameter, {"model.dim": 8}) for parameter in space), "it is searched"
+
+
+def test_a_condition_on_a_choice_may_be_written_otherwise():
+    texts = ("train.lr=choice(0.001, 0.01)", "train.batch=int(1, 3) if train.lr=1e-3")
+    space = check_space("vqvae", [], [parse_parameter(text) for text in texts])
+    plan = Plan("vqvae", (), tuple(space), (Objective("loss", "minimize"),))
+    assert plan.active(space[1], {"train.lr": 0.001})
+    assert not plan.active(space[1], {"train.lr": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("model.name=residul", "model.dim waits for model.name=residul, which can never be: expected model.name"),
+        ("quantizer.codes=many", "which can never be: expected quantizer.codes=<int>"),
+    ],
+)
+def test_a_condition_that_can_never_hold_is_refused(condition: str, said: str):
+    texts = ("train.lr=log(1e-4, 1e-2)", f"model.dim=choice(8, 16) if {condition}")
+    with pytest.raises(SpaceError, match=re.escape(said)):
+        check_space("vqvae", ["preset=tiny"], [parse_parameter(text) for text in texts])
+
+
+def test_a_grid_of_other_points_is_another_search():
+    def plan_of(text: str) -> Plan:
+        return Plan("selftest", (), (parse_parameter(text),), (parse_objective("loss:min"),))
+
+    three, four, five = (plan_of(f"lr=log(1e-4, 1e-2{points})") for points in (", 3", ", 4", ""))
+    assert plan_from(three.as_dict()).space[0].grid() == three.space[0].grid()
+    assert differences(plan_from(three.as_dict()), four) == [
+        "lr: kind log, low 0.0001, high 0.01, points 3, not kind log, low 0.0001, high 0.01, points 4"
+    ]
+    assert len({three.name, four.name, five.name}) == 3
+    before = five.as_dict()
+    del before["space"][0]["points"]  # as an earlier version kept it
+    assert differences(plan_from(before, three), three) == differences(plan_from(before, five), five) == []
+    assert plan_from(before).space[0].points == 5
+    assert five.name == "selftest-a7a080a9", "as an earlier version called it"
 
 
 def test_a_plan_comes_back_from_its_record_and_shows_differences():
@@ -149,7 +240,7 @@ def test_a_plan_comes_back_from_its_record_and_shows_differences():
     assert other.name != plan.name
     assert differences(plan, other) == [
         "settings: steps=5, not steps=6", "objectives: loss:minimize, not loss:maximize",
-        "lr: kind log, low 0.001, high 0.1, not kind log, low 0.001, high 1.0",
+        "lr: kind log, low 0.001, high 0.1, points 5, not kind log, low 0.001, high 1.0, points 5",
         "batch: kind choice, choices [8, 16], when steps=5, not left out",
     ]  # fmt: skip
     with pytest.raises(StudyError, match=r"not made by sweeps\.optuna_run"):
