@@ -19,6 +19,7 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
 input=${1:-${INPUT:-videos}} model=${2:-${MODEL:-models/audio}} out=${3:-${OUT:-sounds}}
 if [ -n "${V2A_ENV:-}" ] || [ -e slurm/env.sh ]; then # modules or a container; submitted from elsewhere it needs none
+  [ -e "${V2A_ENV:-slurm/env.sh}" ] || { echo "there is no '$V2A_ENV': V2A_ENV names the file that sets up Python" >&2 && exit 1; }
   # shellcheck source=slurm/env.sh
   source "${V2A_ENV:-slurm/env.sh}"
 fi
@@ -46,8 +47,8 @@ stop() { # the present video is given back, and others take it at once
 trap 'stop USR2' USR2 # time is nearly up, or the job is preempted where Slurm says so by this signal
 trap 'stop TERM' TERM # preempted, or cancelled
 export OMP_NUM_THREADS=1
-"$python" -m v2a.infer "$input" --model "$model" --out "$out" --seed "${SEED:-0}" --set lease_s="${LEASE_S:-120}" \
-  --workers "${WORKERS:-${SLURM_CPUS_PER_TASK:-1}}" &
+"$python" -m v2a.infer --model "$model" --out "$out" --seed "${SEED:-0}" --set lease_s="${LEASE_S:-120}" \
+  --workers "${WORKERS:-${SLURM_CPUS_PER_TASK:-1}}" -- "$input" &
 child=$!
 while :; do # a signal ends `wait`, and not the child
   status=0

@@ -35,7 +35,7 @@ def check(stage: str, config: Any, made_before: Container[str] = ()) -> None:
     for name, look in _LOOKS.get(stage, ()):
         if name not in made_before:
             look(config, made_before)
-    _look_at_out(config)
+    check_out(getattr(config, "out", ""))
 
 
 def read_dataset(folder: str) -> dict[str, Any]:
@@ -66,9 +66,15 @@ def read_dataset(folder: str) -> dict[str, Any]:
     return manifest
 
 
-def _look_at_out(config: Any) -> None:
-    """Where it writes beside its run: the nearest folder that is there must be one, and let us write into it."""
-    out = getattr(config, "out", "")
+def check_out(out: str) -> None:
+    """See that a folder to be written can be: the nearest one above it that is there must be a folder, and let us write into it.
+
+    Args:
+        out: the folder; nothing for none.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     if not out:
         return
     there = Path(out).expanduser().absolute()
@@ -78,6 +84,8 @@ def _look_at_out(config: Any) -> None:
         raise ConfigError(f"{out} cannot be made: {there} is a file; choose another out=DIR")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"{out} cannot be made or written: you may not write into {there}; choose another out=DIR")
+    if str(there).startswith(("/proc/", "/sys/")) or str(there) in ("/proc", "/sys"):  # where root may, and cannot
+        raise ConfigError(f"{out} cannot be made: {there} is the kernel's; choose another out=DIR")
 
 
 def _look_at_videos(config: Any, _made: Container[str]) -> None:

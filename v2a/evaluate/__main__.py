@@ -89,7 +89,11 @@ def _dry_run(config: Config) -> int:
 
     from v2a.evaluate.clips import open_clips, pick
     from v2a.evaluate.plan import check_any, check_folder, load_models
+    from v2a.inputs import check_out
+    from v2a.training.precision import pick_device
 
+    check_out(config.out)
+    pick_device(config.device, 0)
     models = load_models(config, torch.device("cpu"))
     encoder = next(iter(models.values())).encoder.identity if models else None
     clips, training = (open_clips(config, split, encoder) for split in (config.split, "train"))

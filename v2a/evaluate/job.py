@@ -15,6 +15,7 @@ from v2a.evaluate.config import Config
 from v2a.evaluate.parts import Part, read_part
 from v2a.evaluate.plan import REFERENCE, ClipTask, Plan, load_models, make_plan
 from v2a.evaluate.progress import Progress
+from v2a.inputs import check_out
 from v2a.tasks import Counts, Link
 from v2a.whole import remove_unfinished
 
@@ -51,6 +52,10 @@ class EvaluateJob:
         """
         import torch
 
+        from v2a.training.precision import pick_device
+
+        check_out(self.config.out)
+        pick_device(self.config.device, 0)
         models = load_models(self.config, torch.device("cpu"))
         self._lead.take()
         remove_unfinished(self._out)

@@ -17,7 +17,7 @@ from v2a.evaluate.reference import make_reference, read_reference, write_referen
 from v2a.evaluate.retrieval import nearest_codes
 from v2a.evaluate.shown import spread
 from v2a.loading.codes import CodeDataset
-from v2a.whole import write_whole
+from v2a.whole import parse_json, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -186,11 +186,11 @@ def check_folder(config: Config, models: dict[str, LoadedAudio], sides: tuple[Co
 
 def _check_same(out: Path, settings: dict[str, Any]) -> None:
     try:
-        there = json.loads((out / SETTINGS).read_bytes())
+        there = parse_json((out / SETTINGS).read_bytes())
         differs = [name for name in settings if there.get(name) != settings[name]]
     except FileNotFoundError:
         return
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, IsADirectoryError, NotADirectoryError):
         raise ConfigError(f"{out / SETTINGS} is damaged; remove it, or choose another out") from None
     if differs:
         was = ", ".join(f"{name} {there.get(name)}, now {settings[name]}" for name in differs)

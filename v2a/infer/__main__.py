@@ -73,11 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
         with StopSignals() as stop:
             tasks, config = _tasks(config, options)
             result = tasks.run(InferJob(config, options.inputs), stop.requested)
-    except MemoryError as error:
-        print(f"infer: {error}; take less at once: --workers 1 --set threads=1", file=sys.stderr)
-        return 1
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
         print(f"infer: {error}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print(f"infer: out of memory; take less at once: --workers 1 --set threads=1 ({error})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("infer: stopped at once; the same command goes on", file=sys.stderr)
@@ -103,7 +105,9 @@ def _is_one_video(inputs: Sequence[str]) -> bool:
 
 def _dry_run(config: Config, inputs: Sequence[str]) -> int:
     from v2a.infer.dry import describe_plan
+    from v2a.inputs import check_out
 
+    check_out(config.out)
     for line in describe_plan(config, inputs):
         print(line)
     return 0
