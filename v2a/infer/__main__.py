@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from v2a.tasks import Tasks, fitting_workers, local_tasks
 from v2a.watched import WatchedTasks
 
 _INTERRUPTED = 130
+_FULL = "no room is left in {}. What is done there is whole; make room, and give the same command again"
 _MOST_THREADS = 8  # each holds a segment, and a quarter of a gigabyte
 _OPTIONS = ("model", "out", "seed", "device")
 
@@ -74,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             tasks, config = _tasks(config, options)
             result = tasks.run(InferJob(config, options.inputs), stop.requested)
     except (ConfigError, WorkerDied, OSError, ValueError) as error:
-        print(f"infer: {error}", file=sys.stderr)
+        print(f"infer: {_FULL.format(config.out) if _is_full(error) else error}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
@@ -97,6 +99,11 @@ def _tasks(config: Config, options: argparse.Namespace) -> tuple[Tasks, Config]:
         return WatchedTasks(), dataclasses.replace(config, threads=threads)
     workers = fitting_workers(config.device) if options.workers is None else options.workers
     return local_tasks(workers), config
+
+
+def _is_full(error: Exception) -> bool:
+    """A disk that is full while records are written; where a video's maker found it, the error says it all."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _is_one_video(inputs: Sequence[str]) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.house.source import CHECKOUT
 from tests.media.broken import WAYS
 from tests.media.videos import write_video
 from tests.unit.audio.making import FRAMEWISE, make_audio_run
@@ -18,6 +21,8 @@ from tests.unit.infer.running import lines, made, nothing_is_left, packets, pict
 from tests.unit.media.films import FILMS, make
 from v2a.export.__main__ import main as export
 from v2a.infer.__main__ import main, parser
+from v2a.infer.job import InferJob
+from v2a.tasks import Counts, SerialTasks
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk, and so needs root")
 RATE = 8000
@@ -288,14 +293,45 @@ def test_folders_lists_and_names_that_meet(model: Path, tmp_path: Path, capsys: 
     assert made(tmp_path / "x/inside") == {"a.mp4", "a.wav", "b/a.mp4", "b/a.wav"}
 
 
-def test_a_single_video_is_made_in_this_process(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def no_other(*_: object) -> None:
-        raise AssertionError("another process was started")
+def test_a_single_video_has_one_process_and_all_cores(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
 
-    monkeypatch.setattr("v2a.processes.ProcessTasks.run", no_other)
+    def watch(_: object, job: InferJob, should_stop: Callable[[], bool]) -> Counts:
+        seen.append(job.config.threads)
+        return SerialTasks().run(job, should_stop)
+
+    monkeypatch.setattr("v2a.watched.WatchedTasks.run", watch)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(384)))
     path = film(tmp_path / "a.mp4")
-    assert main([str(path), "--model", str(model), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
-    assert made(tmp_path / "out") == {"a.mp4", "a.wav"}
+    for number, more in enumerate(([], ["--set", "threads=1"], ["--set", "threads=3"])):
+        out = tmp_path / str(number)
+        assert main([str(path), "--model", str(model), "--out", str(out), "--device", "cpu", *more]) == 0
+        assert made(out) == {"a.mp4", "a.wav"}
+    assert seen == [8, 1, 3]
+
+
+def test_a_single_video_that_ends_its_process_is_said(model: Path, tmp_path: Path):
+    path = film(tmp_path / "a.mp4")
+    out = tmp_path / "out"
+    program = (
+        "import os, signal; import v2a.infer.video as video; import v2a.watched as watched; real = watched._main\n"
+        "def main(*words):\n"
+        "    video.make_sound = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    real(*words)\n"
+        "watched._main = main\n"
+        "if __name__ == '__main__':\n"
+        "    import sys; from v2a.infer.__main__ import main as infer; sys.exit(infer(sys.argv[1:]))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py", path, "--model", model, "--out", out, "--device", "cpu"],
+        cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    (failure,) = lines(out / "failures.jsonl")
+    assert failure["kind"] == "crash"
+    assert failure["reason"] == "it ended the process that read it 2 times: signal SIGKILL (out of memory?)"
+    assert "other processes" not in done.stderr
 
 
 def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -359,6 +395,29 @@ def test_a_full_disk_is_said_and_leaves_what_is_whole(model: Path, tmp_path: Pat
         assert lines(disk / "failures.jsonl") == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@needs_root
+def test_a_disk_that_is_full_when_the_picture_is_copied_is_no_bad_picture(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "a.mp4"
+    write_video(path, 9.0, seed=1, sound=False)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    said = []
+    for size in range(160, 520, 24):  # from no room for the WAV to room for everything
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=True)
+        try:
+            if run(path, "--model", model, "--out", disk) == 0:
+                continue
+            said.append(capsys.readouterr().err)
+            assert "no room is left in" in said[-1], f"{size}k"
+            subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+            assert run(path, "--model", model, "--out", disk) == 0, f"{size}k"
+        finally:
+            subprocess.run(["umount", disk], check=True)
+    assert len(said) > 3
 
 
 def test_another_video_of_the_same_name_does_not_take_the_others_place(
