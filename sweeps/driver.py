@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hpc.launch import HoldsAnother
 from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
@@ -17,7 +18,7 @@ from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
-from sweeps.trial_folder import Handle, hold, is_held, read_handle, write_handle
+from sweeps.trial_folder import Handle, Outcome, hold, is_held, write_handle
 
 _QUIET_S = 60.0  # between two sentences about the same trouble
 
@@ -96,7 +97,7 @@ class Driver:
 
     def _mine(self, running: list[Running]) -> list[Running]:
         """Trials that this driver started, or one that is no more: they fill its places."""
-        handles = [(trial, read_handle(trial.folder)) for trial in running]
+        handles = [(trial, trial.handle) for trial in running]
         return [
             trial for trial, handle in handles
             if handle is None or handle.driver == str(self._lock) or not is_held(Path(handle.driver or "nobody"))
@@ -135,6 +136,8 @@ class Driver:
         prepare(self._sweep, trial, self._options)
         try:
             self._launcher.start(trial.folder, handle)
+        except HoldsAnother as error:  # as after a change of the stage's own settings: this trial cannot go on, others can
+            self._sweep.settle(trial, Outcome("failed", str(error)))
         except SlurmError as error:
             # Nobody runs it: the next look finds it lost, and tries again without counting this attempt.
             write_handle(trial.folder, replace(handle, name=str(trial.folder / "nobody"), attempt=handle.attempt - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from hpc.stage_settings import ConfigError
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
+from sweeps.ownership import Owner
 from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
 from sweeps.samplers import make_sampler, suggest
-from sweeps.space import space_size
+from sweeps.space import setting, space_size
 from sweeps.storage import Storage
-from sweeps.trial_folder import Handle, Outcome, read_handle, write_handle
+from sweeps.trial_folder import Handle, Outcome
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-PLAN, FOLDER, REASON, ASIDE = "sweep", "folder", "reason", "set_aside"
+PLAN, MARK, FOLDER, REASON, ASIDE = "sweep", "mark", "folder", "reason", "set_aside"
 _MISSING = "missing_metric"
 _TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
 ENDED_UNASKED = "its process ended while it was chosen"
@@ -36,11 +38,23 @@ class Running:
         number: in the study.
         params: what was chosen, by name of the setting.
         folder: of its run.
+        owner: that the folder has when it is this trial's, and not one's of another study.
     """
 
     number: int
     params: dict[str, Any]
     folder: Path
+    owner: Owner
+
+    @property
+    def handle(self) -> Handle | None:
+        """Who runs it; None when nobody has said so."""
+        return self.owner.handle(self.folder)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How its run ended; None when that is not known."""
+        return self.owner.outcome(self.folder)
 
 
 class Sweep:
@@ -50,10 +64,11 @@ class Sweep:
         storage: where it is.
         study: Optuna's.
         plan: what it is about.
+        mark: that no other study has, whatever its name.
     """
 
-    def __init__(self, storage: Storage, study: Study, plan: Plan) -> None:
-        self.storage, self.study, self.plan = storage, study, plan
+    def __init__(self, storage: Storage, study: Study, plan: Plan, mark: str) -> None:
+        self.storage, self.study, self.plan, self._mark = storage, study, plan, mark
 
     @property
     def name(self) -> str:
@@ -74,10 +89,14 @@ class Sweep:
     def running(self) -> list[Running]:
         """Trials that have begun."""
         return [
-            Running(trial.number, dict(trial.params), Path(trial.user_attrs[FOLDER]))
+            self._running(trial.number, trial.params, Path(trial.user_attrs[FOLDER]))
             for trial in self.trials()
             if trial.state.name == "RUNNING" and FOLDER in trial.user_attrs
         ]
+
+    def _running(self, number: int, params: dict[str, Any], folder: Path) -> Running:
+        settings = tuple(setting(name, value) for name, value in params.items())
+        return Running(number, dict(params), folder, Owner(self._mark, number, dict(params), settings))
 
     def check_objectives(self) -> None:
         """See that a run that ended well had what the study is about, before more of them are trained to their end.
@@ -107,6 +126,7 @@ class Sweep:
 
         Raises:
             sweeps.place.StorageError: the storage was away for longer than it is waited for.
+            StudyError: a run of another study is trained in the trial's folder.
         """
         with self._alone():
             self._set_aside_unasked()
@@ -117,12 +137,19 @@ class Sweep:
                 asked = self._ask(sampler if draw < 3 or sampler == "grid" else "random", seed, len(before) + draw)
                 why = self._unfit(asked)
                 if why is None:
-                    place = folder / f"trial-{asked.number:04d}"
-                    write_handle(place, handle)
-                    asked.set_user_attr(FOLDER, str(place))
-                    return Running(asked.number, dict(asked.params), place)
+                    return self._begin(asked, folder / f"trial-{asked.number:04d}", handle)
                 self._set_aside(asked.number, why)
         return None
+
+    def _begin(self, asked: Trial, folder: Path, handle: Handle) -> Running:
+        found = self._running(asked.number, asked.params, folder)
+        try:
+            found.owner.take(folder, handle)
+        except StudyError as error:
+            self._set_aside(asked.number, str(error))
+            raise
+        asked.set_user_attr(FOLDER, str(folder))
+        return found
 
     def _ask(self, sampler: str, seed: int | None, number: int) -> Trial:
         drawn = int.from_bytes(os.urandom(4), "big") if seed is None else (seed * 1_000_003 + number) % 2**32
@@ -176,11 +203,15 @@ class Sweep:
         return ASIDE not in trial.user_attrs and trial.state.name != "WAITING"
 
     def take_over(self, trial: Running, before: Handle | None, after: Handle) -> bool:
-        """Become the one who runs it; False when another was quicker, or it is finished meanwhile."""
+        """Become the one who runs it; False when another was quicker, or it is finished meanwhile.
+
+        Raises:
+            StudyError: a run of another study is trained in its folder.
+        """
         with self._alone():
-            if self._state(trial.number) != "RUNNING" or read_handle(trial.folder) != before:
+            if self._state(trial.number) != "RUNNING" or trial.handle != before:
                 return False
-            write_handle(trial.folder, after)
+            trial.owner.take(trial.folder, after)
             return True
 
     # --- how it ended -------------------------------------------------------------------------------------------------
@@ -251,8 +282,12 @@ def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
             study = optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
             study.set_user_attr(PLAN, plan.as_dict())
         there = plan_from(study.user_attrs.get(PLAN))
-    refuse_another(name, differences(there, plan) if plan is not None else [])
-    return Sweep(storage, study, plan or there)
+        refuse_another(name, differences(there, plan) if plan is not None else [])
+        mark = study.user_attrs.get(MARK)
+        if mark is None and plan is not None:  # new, or of before there were marks
+            mark = secrets.token_hex(8)
+            study.set_user_attr(MARK, mark)
+    return Sweep(storage, study, plan or there, str(mark or ""))
 
 
 def refuse_another(name: str, lines: Sequence[str]) -> None:
