@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpc.stage_settings import ConfigError
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
@@ -17,13 +18,14 @@ from sweeps.ownership import Owner
 from sweeps.plan import Plan, StudyError, check_name, differences, plan_from
 from sweeps.samplers import make_sampler, suggest
 from sweeps.space import setting, space_size
-from sweeps.storage import Storage
+from sweeps.storage import Held, Storage
 from sweeps.trial_folder import Handle, Outcome
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
+T = TypeVar("T")
 PLAN, MARK, FOLDER, REASON, ASIDE = "sweep", "mark", "folder", "reason", "set_aside"
 _MISSING = "missing_metric"
 _TRIES = 60  # for parameters that no trial has; a space of so many equal draws is used up
@@ -75,10 +77,16 @@ class Sweep:
         """Of the study."""
         return self.study.study_name
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self.storage.lock(f"sweep {self.name}"):
-            yield
+    def _alone(self) -> AbstractContextManager[Held]:
+        return self.storage.lock(f"sweep {self.name}")
+
+    def _surely_alone(self, act: Callable[[], T]) -> T:
+        """What is found by an act that may be done again; again when the lock was lost meanwhile, with a database's restart."""
+        while True:
+            with self._alone() as held:
+                found = act()
+                if held():
+                    return found
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
@@ -128,18 +136,43 @@ class Sweep:
             sweeps.place.StorageError: the storage was away for longer than it is waited for.
             StudyError: a run of another study is trained in the trial's folder.
         """
-        with self._alone():
-            self._set_aside_unasked()
-            if self.is_full(trials):
-                return None
-            before = self.study.get_trials(deepcopy=False)
-            for draw in range(_TRIES):
+        while True:
+            with self._alone() as held:
+                found = self._choose(folder, handle, sampler, trials, seed)
+                if held():
+                    return found
+            # Another process may have chosen at the same time.
+            if found is not None and self._surely_alone(functools.partial(self._keep, found, trials)):
+                return found
+
+    def _choose(self, folder: Path, handle: Handle, sampler: str, trials: int, seed: int | None) -> Running | None:
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        self._set_aside_unasked()
+        if self.is_full(trials):
+            return None
+        before = self.study.get_trials(deepcopy=False)
+        for draw in range(_TRIES):
+            try:
                 asked = self._ask(sampler if draw < 3 or sampler == "grid" else "random", seed, len(before) + draw)
-                why = self._unfit(asked)
+                why = self._unfit(asked.number, asked.params)
                 if why is None:
                     return self._begin(asked, folder / f"trial-{asked.number:04d}", handle)
-                self._set_aside(asked.number, why)
+            except UpdateFinishedTrialError:  # the lock was lost, and another process set it aside
+                continue
+            self._set_aside(asked.number, why)
         return None
+
+    def _keep(self, chosen: Running, trials: int) -> bool:
+        """Whether a trial that was chosen without the lock counts; else it is set aside."""
+        if self._state(chosen.number) != "RUNNING":
+            return False
+        why = self._unfit(chosen.number, chosen.params)
+        if why is None and sum(trial.number != chosen.number for trial in self.trials()) >= trials:
+            why = "another process chose the last trial at the same time"
+        if why is not None:
+            self._set_aside(chosen.number, why)
+        return why is None
 
     def _begin(self, asked: Trial, folder: Path, handle: Handle) -> Running:
         found = self._running(asked.number, asked.params, folder)
@@ -162,10 +195,9 @@ class Sweep:
                 chosen[parameter.name] = suggest(trial, parameter)
         return trial
 
-    def _unfit(self, asked: Trial) -> str | None:
-        params = asked.params
+    def _unfit(self, number: int, params: dict[str, Any]) -> str | None:
         for other in self.trials():
-            if other.number != asked.number and other.params == params:
+            if other.number != number and other.params == params:
                 return f"the same parameters as trial {other.number}"
         try:
             self.plan.resolved(params)
@@ -180,8 +212,8 @@ class Sweep:
                 self._set_aside(trial.number, ENDED_UNASKED)
 
     def _set_aside(self, number: int, why: str) -> None:
-        self._note(number, ASIDE, why)
-        self._tell(number, "FAIL")
+        if self._note(number, ASIDE, why):
+            self._tell(number, "FAIL")
 
     def is_full(self, trials: int) -> bool:
         """Whether so many trials have begun, or there are no other parameters."""
@@ -194,9 +226,12 @@ class Sweep:
     def is_over(self, trials: int) -> bool:
         """Whether so many trials have begun and ended. A trial that is just chosen counts as begun and is none of `running` yet, so
         this waits until nobody chooses."""
-        with self._alone():
+
+        def over() -> bool:
             self._set_aside_unasked()
             return self.is_full(trials) and not self.running()
+
+        return self._surely_alone(over)
 
     @staticmethod
     def _counts(trial: FrozenTrial) -> bool:
@@ -208,11 +243,13 @@ class Sweep:
         Raises:
             StudyError: a run of another study is trained in its folder.
         """
-        with self._alone():
-            if self._state(trial.number) != "RUNNING" or trial.handle != before:
-                return False
-            trial.owner.take(trial.folder, after)
-            return True
+        while True:
+            with self._alone() as held:
+                if self._state(trial.number) != "RUNNING" or trial.handle != before:
+                    return False
+                if held():
+                    trial.owner.take(trial.folder, after)
+                    return True
 
     # --- how it ended -------------------------------------------------------------------------------------------------
 
@@ -247,19 +284,30 @@ class Sweep:
         found = [trial for trial in self.study.get_trials(deepcopy=False) if trial.number == number]
         return found[0].state.name if found else "MISSING"
 
-    def _note(self, number: int, key: str, value: str) -> None:
+    def _note(self, number: int, key: str, value: str) -> bool:
+        """False when the trial has ended: another process was quicker, after the lock was lost."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         storage = self.storage.optuna
         trial_id = storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(self.name), number)
         # PostgreSQL's texts take no NUL.
-        storage.set_trial_user_attr(trial_id, key, value.replace("\0", "\\0")[:2000])
+        try:
+            storage.set_trial_user_attr(trial_id, key, value.replace("\0", "\\0")[:2000])
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def _tell(self, number: int, state: str, values: list[float] | None = None) -> str:
+        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
         # Without the sampler's word to it: it has none that it would not find in the study (the grid would stop the study).
         self.study.sampler = make_sampler("random", self.plan, 0)
-        self.study.tell(number, values, state=TrialState[state], skip_if_finished=True)
-        return state.lower()
+        try:
+            told = self.study.tell(number, values, state=TrialState[state], skip_if_finished=True)
+        except UpdateFinishedTrialError:  # by another process, or by this one before the database's answer was lost
+            return self._state(number).lower()
+        return told.state.name.lower()
 
 
 def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
@@ -279,7 +327,10 @@ def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
                 known = ", ".join(sorted(optuna.get_all_study_names(storage.optuna))) or "none"
                 raise StudyError(f"there is no study {name!r} in {storage.place.label}; there are: {known}") from None
             directions = [objective.direction for objective in plan.objectives]
-            study = optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
+            # There already: made by this very call, whose answer was lost with the database, or by another process after our lock was.
+            study = optuna.create_study(
+                study_name=name, storage=storage.optuna, directions=directions, load_if_exists=True
+            )
             study.set_user_attr(PLAN, plan.as_dict())
         there = plan_from(study.user_attrs.get(PLAN))
         refuse_another(name, differences(there, plan) if plan is not None else [])
