@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.listener import Listener
 from sweeps.place import StorageError, find_place
 from sweeps.storage import open_storage
 from sweeps.study import Running, Sweep, open_sweep
-from sweeps.trial_folder import Handle, Outcome
+from sweeps.trial_folder import Handle, Outcome, Task
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import Postgres, binaries
 
@@ -142,6 +143,42 @@ def test_a_trial_is_taken_over_and_settled_once_whatever_the_database_does(
     monkeypatch.setattr(slow, "_state", settle_first)
     assert slow.settle(trial, Outcome("failed", "slow")) == "pruned"
     assert quick.trials()[0].user_attrs["reason"] == "quick"
+
+
+def test_a_server_that_hangs_keeps_nothing_from_training(
+    server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """While it hangs reports come back, though nobody can answer them; when it goes on they are all there."""
+    sweep = opened("hangs")
+    trial = claim(sweep, tmp_path, 1)
+    assert trial is not None
+    listener = Listener(Task(server.url, "hangs", trial.number, "selftest", [], "loss", "median", 100, 1))
+    assert not listener(1, {"loss": 3.0})
+    server.hang()
+    try:
+        assert not listener(2, {"loss": 2.0})
+        assert "did not answer within 2 s; the trial goes on, and reports later" in capsys.readouterr().out
+        assert not any(listener(step, {"loss": 1.0}) for step in range(3, 50)), "nobody waits again"
+    finally:
+        server.wake()
+    listener.finish()
+    assert list(sweep.trials()[0].intermediate_values) == list(range(1, 50))
+
+
+def test_a_study_that_is_gone_ends_no_run(
+    server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    import optuna
+
+    sweep = opened("deleted")
+    trial = claim(sweep, tmp_path, 1)
+    assert trial is not None
+    listener = Listener(Task(server.url, "deleted", trial.number, "selftest", [], "loss", "median", 100, 1))
+    assert not listener(1, {"loss": 3.0})
+    optuna.delete_study(study_name="deleted", storage=sweep.storage.optuna)
+    assert not listener(2, {"loss": 2.0})
+    listener.finish()
+    assert "the trial goes on" in capsys.readouterr().out
 
 
 def test_tables_that_are_gone_are_a_sentence(server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path):
