@@ -136,7 +136,9 @@ class Driver:
         prepare(self._sweep, trial, self._options)
         try:
             self._launcher.start(trial.folder, handle)
-        except HoldsAnother as error:  # as after a change of the stage's own settings: this trial cannot go on, others can
+        except (
+            HoldsAnother
+        ) as error:  # as after a change of the stage's own settings: this trial cannot go on, others can
             self._sweep.settle(trial, Outcome("failed", str(error)))
         except SlurmError as error:
             # Nobody runs it: the next look finds it lost, and tries again without counting this attempt.

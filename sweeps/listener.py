@@ -82,7 +82,9 @@ class Listener:
             if prunes and trial.should_prune():
                 self.pruned_at = step
         except Exception as error:  # whatever is wrong with the study: a healthy run does not end by it
-            self._be_quiet(str(error) if isinstance(error, StorageError) else f"the study: {type(error).__name__}: {error}")
+            self._be_quiet(
+                str(error) if isinstance(error, StorageError) else f"the study: {type(error).__name__}: {error}"
+            )
 
     def _be_quiet(self, why: str) -> None:
         print(f"{why}; the trial goes on, and reports later", flush=True)

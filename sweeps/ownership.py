@@ -14,7 +14,16 @@ from typing import Any
 
 from sweeps.launch import present, present_here
 from sweeps.plan import StudyError
-from sweeps.trial_folder import Handle, Outcome, read_handle, read_json, read_outcome, read_task, write_handle, write_json
+from sweeps.trial_folder import (
+    Handle,
+    Outcome,
+    read_handle,
+    read_json,
+    read_outcome,
+    read_task,
+    write_handle,
+    write_json,
+)
 
 _FILE = "study.json"
 

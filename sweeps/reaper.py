@@ -36,8 +36,7 @@ def find_lost(running: Iterable[Running], free: Handle | None = None) -> list[tu
         (trial, handle)
         for trial, handle, there in zip(trials, handles, present(handles), strict=True)
         # An outcome that came while we asked is looked at the next time.
-        if (not there or _same(handle, free))
-        and ((outcome := trial.outcome) is None or outcome.state == "stopped")
+        if (not there or _same(handle, free)) and ((outcome := trial.outcome) is None or outcome.state == "stopped")
     ]
 
 

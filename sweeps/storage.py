@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -23,6 +24,10 @@ T = TypeVar("T")
 Held = Callable[[], bool]
 PATIENCE_S = 600.0  # for a database that is restarted or out of reach
 _LONGEST_PAUSE_S = 5.0
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|(?:database|role) \".*\" does not exist"
+)
+_NO_TABLE = re.compile("no such (?:table|column)")  # SQLite's
 # libpq's: seconds, but for the last, of milliseconds. Without them a cut network is noticed after two hours.
 _BROKEN_AFTER = {
     "connect_timeout": 10, "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
@@ -93,14 +98,21 @@ def open_journal(place: Place) -> Storage:
     try:
         check_journal(str(place.path))
         storage = JournalStorage(journal_backend(str(place.path)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{place.path} is no journal of studies, or is damaged: {error}") from None
+    except ValueError as error:
+        raise StorageError(str(error)) from None
+    except (
+        KeyError,
+        TypeError,
+        AssertionError,
+    ) as error:  # each line is one of a journal's, but they do not go together
+        raise StorageError(
+            f"{place.path} is no journal of studies, or is damaged: {type(error).__name__}: {error}"
+        ) from None
     return Storage(place, storage, functools.partial(_lock_beside, place))
 
 
 def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
     from optuna.storages import BaseStorage, RDBStorage, get_storage
-    from sqlalchemy.exc import SQLAlchemyError
 
     database = place.kind == "postgresql"
     url = place.url if database else f"sqlite:///{place.url}"
@@ -108,12 +120,9 @@ def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
     def open_once() -> RDBStorage:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": connect_arguments(place)})
 
-    try:
-        # Of two processes that make the tables at once one fails; it finds them made when it tries again.
-        with _open_lock(place):
-            tables = patiently(_again_when_made(open_once), place, first_s)
-    except SQLAlchemyError as error:
-        raise away(place, error) from None
+    # Of two processes that make the tables at once one fails; it finds them made when it tries again.
+    with _open_lock(place), sentences(place):
+        tables = patiently(_again_when_made(open_once), place, first_s)
     storage = get_storage(tables)
     for name in BaseStorage.__abstractmethods__:
         setattr(storage, name, _patient(getattr(storage, name), tables, place, patience_s))
@@ -182,12 +191,12 @@ def patiently(call: Callable[[], T], place: Place, patience_s: float) -> T:
         try:
             found = call()
         except Exception as error:
-            if not is_away(error):
+            if not is_away(error) or _refuses(error):
                 raise
             if time.monotonic() - begun + pause > patience_s:
                 raise away(place, error) from None
             if not said and time.monotonic() - begun > 1:
-                print(f"{away(place, error)}; waiting for it, up to {patience_s / 60:.0f} minutes", flush=True)
+                print(f"{away(place, error)}; waiting for it, up to {_said(patience_s)}", flush=True)
                 said = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -197,14 +206,50 @@ def patiently(call: Callable[[], T], place: Place, patience_s: float) -> T:
         return found
 
 
+def _said(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def _refuses(error: BaseException) -> bool:
+    """Whether a server answers, and will not answer otherwise later."""
+    text = str(error.__cause__ or error)
+    return bool(_REFUSED.search(text) or _NO_TABLE.search(text))
+
+
 def away(place: Place, error: BaseException) -> StorageError:
     """The sentence for a database that does not answer."""
     return StorageError(f"the study's storage {place.label} cannot be reached: {_why(place, error)}")
 
 
-def failed(place: Place, error: BaseException) -> StorageError:
-    """The sentence for one that answers, but not as it should."""
-    return StorageError(f"the study's storage {place.label} does not work: {_why(place, error)}")
+@contextmanager
+def sentences(place: Place) -> Iterator[None]:
+    """Errors of a database that does not answer, or answers not as it should, as one that says so.
+
+    Raises:
+        StorageError: in place of them; names the host or file, never the password.
+    """
+    import optuna
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        if is_away(error) and not _NO_TABLE.search(str(error.__cause__ or error)):
+            raise away(place, error) from None
+        raise StorageError(
+            f"the study's storage {place.label} does not work: {_why(place, error)}. Its tables are Optuna's own: bring them back "
+            "from a copy, or name another --storage"
+        ) from error
+    except RuntimeError as error:
+        if "table schema" not in str(error):  # the check of its tables' version
+            raise
+        older = "storage upgrade" in str(error)
+        fix = "bring them up to date: optuna storage upgrade --storage URL" if older else "pip install -U optuna"
+        raise StorageError(
+            f"the tables in {place.label} are of {'an older' if older else 'a newer'} version of Optuna than {optuna.__version__}, which "
+            f"is installed here: {fix}"
+        ) from None
 
 
 def _why(place: Place, error: BaseException) -> str:
@@ -228,10 +273,8 @@ def _patient(method: Callable[..., Any], tables: RDBStorage, place: Place, patie
                     tables.remove_session()  # what is left of a broken connection
                 raise
 
-        try:
+        with sentences(place):
             return patiently(once, place, patience_s)
-        except (StorageInternalError, SQLAlchemyError) as error:
-            raise failed(place, error) from error
 
     return call
 

@@ -6,12 +6,14 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from hpc.batch import sbatch
 from hpc.job import JobSpec
+from hpc.slurm_query import SlurmError, requeue
 from hpc.snapshot import take_snapshot
 from hpc.team import team_command
 from hpc.team_job import find_team
@@ -21,6 +23,7 @@ from sweeps.options import Options
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
+from sweeps.trial import TrialFailed
 from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle
 from sweeps.worker import work
 from sweeps.worker_folder import Worker, wait_for_worker, write_worker
@@ -131,12 +134,24 @@ class WorkerHere:
         self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Until there is nothing more to do in this job."""
+        """Until there is nothing more to do in this job.
+
+        Raises:
+            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of several
+                ranks has been put back into the queue.
+        """
         del should_stop  # `work` has signals of its own
         if read_world().rank == 0:
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
-        done = work(self._folder) == 0
+        try:
+            done = work(self._folder) == 0
+        except TrialFailed:
+            if read_world().size > 1:
+                with suppress(SlurmError):  # another rank was quicker
+                    requeue(self._worker.handle.name)
+                    print("the job goes back into the queue, for the next trial", flush=True)
+            raise
         self._sweep.check_objectives()
         return done
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sweeps.study import Running, Sweep, open_sweep
 from sweeps.trial_folder import Handle, Outcome, Task
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import Postgres, binaries
+from tests.house.source import CHECKOUT
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +182,44 @@ def test_a_study_that_is_gone_ends_no_run(
     assert not listener(2, {"loss": 2.0})
     listener.finish()
     assert "the trial goes on" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("known", ["a job", "a study that has begun"])
+def test_a_database_that_is_away_at_the_start_is_waited_for(server: Postgres, tmp_path: Path, known: str):
+    passfile = {"PGPASSFILE": str(server.passfile(tmp_path))}
+    command = [
+        sys.executable, "-m", "sweeps.optuna_run", "--mode", "workers", "--trials", "1", "--pruner", "none", "--study", known,
+        "--storage", server.url, "--runs", str(tmp_path), "--search", "lr=log(1e-3, 1e-1)", "stage=selftest", "steps=1",
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    environment |= {"PYTHONPATH": str(CHECKOUT), **passfile}
+    if known == "a job":
+        environment["SLURM_JOB_ID"] = "77"
+    else:
+        (tmp_path / known / "workers").mkdir(parents=True)
+        command += ["--cluster", "local"]
+    server.stop()
+    try:
+        driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert driver.stdout is not None
+        lines = iter(driver.stdout.readline, "")
+        said = next((line for line in lines if "cannot be reached" in line), "it said nothing")
+    finally:
+        server.start()
+    rest = driver.communicate(timeout=240)[0]
+    assert "waiting for it, up to 10 minutes" in said
+    assert driver.returncode == 0, said + rest
+    assert f"{known}: 1 complete" in rest or "trial 0: complete" in rest
+
+
+def test_a_server_that_refuses_is_not_waited_for(server: Postgres, tmp_path: Path):
+    """Nor are ten minutes for a name that somebody has just written down."""
+    wrong = find_place(None, tmp_path, {"OPTUNA_STORAGE": server.url.replace("@", ":wrong-secret@")})
+    for place in (wrong, find_place(None, tmp_path, {"OPTUNA_STORAGE": wrong.url.replace("/postgres", "/nothing")})):
+        with pytest.raises(StorageError, match="cannot be reached") as error:
+            open_storage(place, first_s=100_000)
+        assert "wrong-secret" not in str(error.value)
 
 
 def test_tables_that_are_gone_are_a_sentence(server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path):

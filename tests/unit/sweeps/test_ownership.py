@@ -43,7 +43,9 @@ def test_another_study_s_result_is_kept_and_never_taken_for_this_one_s(
     assert settle_ended(two, two.running()) == [second], "it ended before it began"
     aside = runs / "trial-0000.of-another-study-1"
     assert read_outcome(aside) == Outcome("complete", metrics={"loss": 0.25})
-    assert f"{first.folder} is a run of another study of this name: it is kept as {aside.name}" in capsys.readouterr().out
+    assert (
+        f"{first.folder} is a run of another study of this name: it is kept as {aside.name}" in capsys.readouterr().out
+    )
 
     write_outcome(second.folder, Outcome("complete", metrics={"loss": 0.5}))
     assert settle_ended(one, one.running()) == [first], "the second study's result is not the first one's"
@@ -69,7 +71,9 @@ def test_what_another_study_still_trains_is_left_alone(tmp_path: Path):
     assert held is not None
     two = study(tmp_path, "two")
     try:
-        with pytest.raises(StudyError, match=r"trial-0000 is a run of another study of this name, and is still trained"):
+        with pytest.raises(
+            StudyError, match=r"trial-0000 is a run of another study of this name, and is still trained"
+        ):
             claim(two, tmp_path)
     finally:
         os.close(held)
