@@ -15,6 +15,7 @@ from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
 from sweeps.plan import StudyError
+from sweeps.presence import Presence
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
@@ -45,7 +46,7 @@ class Driver:
         )
         self._lock = folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}.lock"
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
-        self._table = Table(sweep)
+        self._table, self._presence = Table(sweep), Presence(sweep, folder)
         self._looked = self._said = -1e9
         self._enough = False
 
@@ -59,29 +60,35 @@ class Driver:
             Whether it is finished; False when it was asked to stop.
 
         Raises:
-            sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped.
+            sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped. Or a folder is another
+                study's, or another driver works in a folder that is not seen here.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         held = hold(self._lock)
         try:
-            while True:
-                running = settle_ended(self._sweep, self._sweep.running())
-                if should_stop():
-                    self._leave(running)
-                    return False
-                self._check_objectives(running)
-                running = self._start_more(self._revive(running))
-                self._table.show()
-                if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
-                    self._table.show(last=True)
-                    self._say_if_short()
-                    return True
-                time.sleep(self._launcher.poll_s)
+            with self._presence:
+                return self._drive(should_stop)
         finally:
             if held is not None:
                 os.close(held)
             self._lock.unlink(missing_ok=True)
+
+    def _drive(self, should_stop: Callable[[], bool]) -> bool:
+        while True:
+            self._presence.say()
+            running = settle_ended(self._sweep, self._sweep.running())
+            if should_stop():
+                self._leave(running)
+                return False
+            self._check_objectives(running)
+            running = self._start_more(self._revive(running))
+            self._table.show()
+            if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
+                self._table.show(last=True)
+                self._say_if_short()
+                return True
+            time.sleep(self._launcher.poll_s)
 
     def _check_objectives(self, running: list[Running]) -> None:
         try:

@@ -73,11 +73,11 @@ def damage(path: str) -> str:
             except (ValueError, KeyError, TypeError):
                 if number == 1:
                     break
-                return f"line {number} of {path} is none of a journal of studies: bring the file back from a copy, or cut it off there"
+                return f"line {number} of {path} is none of a journal of studies: bring it back from a copy, or cut it off there"
             if operation not in known:
                 return (
-                    f"line {number} of {path} has an operation ({operation}) that Optuna {optuna.__version__} does not know: install the "
-                    "version that wrote it"
+                    f"line {number} of {path} has an operation ({operation}) that Optuna {optuna.__version__} does not know: "
+                    "install the version that wrote it"
                 )
     return f"{path} is no journal of studies, or is damaged from its first line on: name another file, or bring it back from a copy"
 

@@ -73,7 +73,7 @@ class Listener:
         """In a thread of its own: report, and see whether to prune at a step."""
         try:
             trial = self._open()
-            for one in sorted(list(self._unsaid)):
+            for one in sorted(self._unsaid):
                 if one not in self._said:  # before its process was gone, and it went on from a checkpoint
                     trial.report(self._unsaid[one], one)
                     self._said.add(one)

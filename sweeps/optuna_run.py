@@ -133,8 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def begin_anew() -> None:
-    """In place of this process the same command, with nothing of a failed trial left in memory or on the GPU: one bad trial does not
-    end a worker. The study knows which trials there are; a node that is not fit is found by the next preflight."""
+    """In place of this process the same command, with nothing of a failed trial left in memory or on the GPU: one bad trial
+    does not end a worker. The study knows which trials there are; a node that is not fit is found by the next preflight."""
     print("the worker begins anew, with the next trial", flush=True)
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -154,8 +154,8 @@ def split(settings: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _patience_s(command: Command) -> float:
-    """For a storage that is away when this begins. Nobody looks at a job of Slurm's, and a study that has begun was within reach; else
-    its name may be wrong, and the one who wrote it waits for an answer."""
+    """For a storage that is away when this begins. Nobody looks at a job of Slurm's, and a study that has begun was within reach;
+    else its name may be wrong, and the one who wrote it waits for an answer."""
     begun = command.folder.is_dir() and any(command.folder.iterdir())
     return PATIENCE_S if begun or os.environ.get("SLURM_JOB_ID") else _FIRST_S
 

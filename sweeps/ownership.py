@@ -1,5 +1,5 @@
-"""Whose a trial's folder is. Studies of one name, in two storages or after one was deleted, have the same folders: what another study
-left there is never taken for this one's result, nor trained on, nor deleted."""
+"""Whose a trial's folder is. Studies of one name, in two storages or after one was deleted, have the same folders: what another
+study left there is never taken for this one's result, nor trained on, nor deleted."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def move_aside(folder: Path) -> None:
     """
     if present([read_handle(folder)])[0] or present_here(folder):
         raise StudyError(
-            f"{folder} is a run of another study of this name, and is still trained: wait for its end, or end it, or choose another "
-            "name with --study"
+            f"{folder} is a run of another study of this name, and is still trained: wait for its end, or end it, or choose "
+            "another name with --study"
         )
     number = 1
     while os.path.lexists(aside := folder.with_name(f"{folder.name}.of-another-study-{number}")):

@@ -77,13 +77,14 @@ class Sweep:
         """Of the study."""
         return self.study.study_name
 
-    def _alone(self) -> AbstractContextManager[Held]:
+    def alone(self) -> AbstractContextManager[Held]:
+        """The lock over all processes under which the study is changed."""
         return self.storage.lock(f"sweep {self.name}")
 
     def _surely_alone(self, act: Callable[[], T]) -> T:
         """What is found by an act that may be done again; again when the lock was lost meanwhile, with a database's restart."""
         while True:
-            with self._alone() as held:
+            with self.alone() as held:
                 found = act()
                 if held():
                     return found
@@ -137,7 +138,7 @@ class Sweep:
             StudyError: a run of another study is trained in the trial's folder.
         """
         while True:
-            with self._alone() as held:
+            with self.alone() as held:
                 found = self._choose(folder, handle, sampler, trials, seed)
                 if held():
                     return found
@@ -244,7 +245,7 @@ class Sweep:
             StudyError: a run of another study is trained in its folder.
         """
         while True:
-            with self._alone() as held:
+            with self.alone() as held:
                 if self._state(trial.number) != "RUNNING" or trial.handle != before:
                     return False
                 if held():
@@ -259,7 +260,7 @@ class Sweep:
         Returns:
             The state in lower case: "complete", "pruned" or "fail".
         """
-        with self._alone():
+        with self.alone():
             state = self._state(trial.number)
             if state != "RUNNING":
                 return state.lower()
@@ -327,7 +328,7 @@ def open_sweep(storage: Storage, name: str, plan: Plan | None) -> Sweep:
                 known = ", ".join(sorted(optuna.get_all_study_names(storage.optuna))) or "none"
                 raise StudyError(f"there is no study {name!r} in {storage.place.label}; there are: {known}") from None
             directions = [objective.direction for objective in plan.objectives]
-            # There already: made by this very call, whose answer was lost with the database, or by another process after our lock was.
+            # There already: by this very call, whose answer was lost with the database, or by another process after our lock was.
             study = optuna.create_study(
                 study_name=name, storage=storage.optuna, directions=directions, load_if_exists=True
             )

@@ -20,6 +20,7 @@ from hpc.team_job import find_team
 from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
+from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table
@@ -137,11 +138,12 @@ class WorkerHere:
         """Until there is nothing more to do in this job.
 
         Raises:
-            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of several
-                ranks has been put back into the queue.
+            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
+                several ranks has been put back into the queue.
         """
         del should_stop  # `work` has signals of its own
         if read_world().rank == 0:
+            Presence(self._sweep, self._folder.parent.parent).say()
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
         try:
@@ -169,7 +171,7 @@ class Supervisor:
 
     def __init__(self, sweep: Sweep, folder: Path, places: Places, options: Options, look_s: float = 1.0) -> None:
         self._sweep, self._folder, self._places, self._options, self._look_s = sweep, folder, places, options, look_s
-        self._table = Table(sweep)
+        self._table, self._presence = Table(sweep), Presence(sweep, folder)
         self._looked = -1e9
         self._starts, self._ended = 0, -1
 
@@ -181,7 +183,12 @@ class Supervisor:
             sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
+        with self._presence:
+            return self._supervise(should_stop)
+
+    def _supervise(self, should_stop: Callable[[], bool]) -> bool:
         while not should_stop():
+            self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
             self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough() and self._sweep.is_over(self._options.trials):

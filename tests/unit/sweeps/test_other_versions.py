@@ -70,7 +70,7 @@ def unknown(line: bytes) -> bytes:
         (unknown, r"line 2 of .*study\.log has an operation \(77\) that Optuna .* does not know: install the version"),
         (
             lambda line: line[5:],
-            r"line 2 of .*study\.log is none of a journal of studies: bring the file back from a copy",
+            r"line 2 of .*study\.log is none of a journal of studies: bring it back from a copy",
         ),
         (lambda _line: b"[1]\n", r"line 2 of .*study\.log is none of a journal of studies"),
     ],
