@@ -50,7 +50,7 @@ class Owner:
             return False
         there = read_json(folder / _FILE)
         if there:
-            return there == json.loads(json.dumps(self._record()))
+            return bool(there == json.loads(json.dumps(self._record())))
         try:
             return set(self.settings) <= set(read_task(folder).overrides)
         except ValueError:  # claimed, and nothing more

@@ -26,6 +26,11 @@ _BROKEN_AFTER = {
     "connect_timeout": 10, "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }  # fmt: skip
+_LOCK_ENDS_AFTER = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}  # seconds, and tries
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,9 @@ def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iter
     def take() -> Any:
         connection = engine.connect()
         try:
+            # A host that is cut off keeps its lock no longer than this; by itself the server notices after two hours.
+            for setting, value in _LOCK_ENDS_AFTER.items():
+                connection.execute(text(f"SET LOCAL {setting} = {value}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         except BaseException:
             connection.close()
