@@ -46,6 +46,10 @@ _FORMAT = 1
 _LIBRARIES = ("torch", "horovod", "numpy", "submitit")
 
 
+class HoldsAnother(JobError):  # noqa: N818 - the name says what is wrong
+    """A folder that holds a run of other settings."""
+
+
 @dataclass(frozen=True)
 class Launched:
     """What came of a submission.
@@ -174,7 +178,7 @@ def _refuse_another(plan: Plan) -> None:
     other = [name for name in sorted({*before, *now} - {"ranks"} - unknown) if before.get(name) != now.get(name)]
     if other:
         said = ", ".join(f"{name}={before.get(name)}" for name in other[:5])
-        raise JobError(
+        raise HoldsAnother(
             f"{plan.spec.run_dir} holds a run with {said}; go on with the same settings, or choose another --name"
         )
 

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from hpc.launch import HoldsAnother
 from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
 from sweeps.plan import StudyError
+from sweeps.presence import Presence
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table, say_shortfall
-from sweeps.trial_folder import Handle, hold, is_held, read_handle, write_handle
+from sweeps.trial_folder import Handle, Outcome, hold, is_held, write_handle
 
 _QUIET_S = 60.0  # between two sentences about the same trouble
 
@@ -44,7 +46,7 @@ class Driver:
         )
         self._lock = folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}.lock"
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
-        self._table = Table(sweep)
+        self._table, self._presence = Table(sweep), Presence(sweep, folder)
         self._looked = self._said = -1e9
         self._enough = False
 
@@ -58,29 +60,35 @@ class Driver:
             Whether it is finished; False when it was asked to stop.
 
         Raises:
-            sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped.
+            sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped. Or a folder is another
+                study's, or another driver works in a folder that is not seen here.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
         held = hold(self._lock)
         try:
-            while True:
-                running = settle_ended(self._sweep, self._sweep.running())
-                if should_stop():
-                    self._leave(running)
-                    return False
-                self._check_objectives(running)
-                running = self._start_more(self._revive(running))
-                self._table.show()
-                if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
-                    self._table.show(last=True)
-                    say_shortfall(self._sweep, self._options)
-                    return True
-                time.sleep(self._launcher.poll_s)
+            with self._presence:
+                return self._drive(should_stop)
         finally:
             if held is not None:
                 os.close(held)
             self._lock.unlink(missing_ok=True)
+
+    def _drive(self, should_stop: Callable[[], bool]) -> bool:
+        while True:
+            self._presence.say()
+            running = settle_ended(self._sweep, self._sweep.running())
+            if should_stop():
+                self._leave(running)
+                return False
+            self._check_objectives(running)
+            running = self._start_more(self._revive(running))
+            self._table.show()
+            if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
+                self._table.show(last=True)
+                say_shortfall(self._sweep, self._options)
+                return True
+            time.sleep(self._launcher.poll_s)
 
     def _check_objectives(self, running: list[Running]) -> None:
         try:
@@ -91,7 +99,7 @@ class Driver:
 
     def _mine(self, running: list[Running]) -> list[Running]:
         """Trials that this driver started, or one that is no more: they fill its places."""
-        handles = [(trial, read_handle(trial.folder)) for trial in running]
+        handles = [(trial, trial.handle) for trial in running]
         return [
             trial for trial, handle in handles
             if handle is None or handle.driver == str(self._lock) or not is_held(Path(handle.driver or "nobody"))
@@ -130,6 +138,10 @@ class Driver:
         prepare(self._sweep, trial, self._options)
         try:
             self._launcher.start(trial.folder, handle)
+        except (
+            HoldsAnother
+        ) as error:  # as after a change of the stage's own settings: this trial cannot go on, others can
+            self._sweep.settle(trial, Outcome("failed", str(error)))
         except SlurmError as error:
             # Nobody runs it: the next look finds it lost, and tries again without counting this attempt.
             write_handle(trial.folder, replace(handle, name=str(trial.folder / "nobody"), attempt=handle.attempt - 1))

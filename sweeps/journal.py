@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,50 @@ def journal_backend(path: str) -> JournalFileBackend:
     from optuna.storages.journal import JournalFileBackend
 
     class Backend(JournalFileBackend):
+        def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+            known = operations()
+            try:
+                for log in super().read_logs(log_number_from):
+                    if log["op_code"] not in known:
+                        raise ValueError(log["op_code"])
+                    yield log
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(damage(path)) from None
+
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
             lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
             with file_lock(f"{path}.lock"):
                 append_whole(path, lines)
 
     return Backend(path)
+
+
+def operations() -> set[int]:
+    """What a line of this version of Optuna's may ask for."""
+    from optuna.storages.journal._storage import JournalOperation
+
+    return {int(operation) for operation in JournalOperation}
+
+
+def damage(path: str) -> str:
+    """What is wrong with a journal: the first line that cannot be used."""
+    import optuna
+
+    known = operations()
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                operation = json.loads(line)["op_code"]
+            except (ValueError, KeyError, TypeError):
+                if number == 1:
+                    break
+                return f"line {number} of {path} is none of a journal of studies: bring it back from a copy, or cut it off there"
+            if operation not in known:
+                return (
+                    f"line {number} of {path} has an operation ({operation}) that Optuna {optuna.__version__} does not know: "
+                    "install the version that wrote it"
+                )
+    return f"{path} is no journal of studies, or is damaged from its first line on: name another file, or bring it back from a copy"
 
 
 def check_journal(path: str) -> None:
@@ -55,8 +93,12 @@ def check_journal(path: str) -> None:
             first = file.readline()
     except FileNotFoundError:
         return
-    if first.endswith(b"\n") and "op_code" not in json.loads(first):
-        raise ValueError("its first line is none of a journal's")
+    try:
+        sound = not first.endswith(b"\n") or "op_code" in json.loads(first)
+    except (ValueError, TypeError):
+        sound = False
+    if not sound:
+        raise ValueError(damage(path))
 
 
 def append_whole(path: str, lines: bytes) -> None:

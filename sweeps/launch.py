@@ -184,6 +184,11 @@ def end_child(child: subprocess.Popen[bytes] | None) -> bool:
     return True
 
 
+def present_here(folder: Path) -> bool:
+    """Whether a local process trains in a trial's folder, whoever the folder says runs it."""
+    return is_held(folder / _LOCK)
+
+
 def present(handles: Sequence[Handle | None]) -> list[bool]:
     """Which of these runs are still there. Where Slurm does not answer, its jobs count as there: nothing is started twice."""
     jobs = [handle.name for handle in handles if handle is not None and handle.kind == "slurm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _AWAY_S = 20.0  # after it was away, the storage is not asked again for so long: training goes on meanwhile
+_PATIENCE_S = 1.0  # for one that refuses
+_WAIT_S = 2.0  # for an answer, while the run stands still; what comes later counts for a later step
+_LAST_WAIT_S = 10.0  # at the run's end
 
 
 class Listener:
-    """`hpc.listen.Listen` for one trial. A storage that is away keeps nothing from training: what was not said is said later.
+    """`hpc.listen.Listen` for one trial. A storage that is away keeps nothing from training: what was not said is said later. It is
+    asked by a thread, as a server that hangs, or a network that is cut, neither answers nor fails.
 
     Args:
         task: of the trial.
@@ -31,52 +36,66 @@ class Listener:
         self._unsaid: dict[int, float] = {}
         self._said: set[int] = set()
         self._quiet_until = 0.0
+        self._saying: threading.Thread | None = None
         self.pruned_at: int | None = None
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Report, and ask whether to prune."""
+        """Report, and ask whether to prune. Never takes longer than a moment."""
         value = metrics.get(self._task.metric)
         if value is None:
             return self.pruned_at is not None
         if math.isfinite(value):
             self._unsaid[step] = float(value)
-        if time.monotonic() >= self._quiet_until and self._say() and self.pruned_at is None and self._should_prune():
-            self.pruned_at = step
+        if time.monotonic() >= self._quiet_until and not self._is_saying() and not self._say_within(_WAIT_S, step):
+            self._be_quiet(f"the study's storage did not answer within {_WAIT_S:g} s")
         return self.pruned_at is not None
 
     def finish(self) -> None:
-        """Say what was not said yet."""
-        if self._unsaid:
-            self._say()
+        """Say what was not said yet, unless the storage does not answer."""
+        if self._saying is not None:
+            self._saying.join(_LAST_WAIT_S)
+        if self._unsaid and not self._is_saying():
+            self._say_within(_LAST_WAIT_S, None)
 
-    def _say(self) -> bool:
+    def _is_saying(self) -> bool:
+        return self._saying is not None and self._saying.is_alive()
+
+    def _say_within(self, seconds: float, step: int | None) -> bool:
+        import optuna  # takes long, and not because of the storage
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._saying = threading.Thread(target=self._say, args=(step,), daemon=True)
+        self._saying.start()
+        self._saying.join(seconds)
+        return not self._saying.is_alive()
+
+    def _say(self, step: int | None) -> None:
+        """In a thread of its own: report, and see whether to prune at a step."""
         try:
             trial = self._open()
-            for step in sorted(self._unsaid):
-                if step not in self._said:  # before its process was gone, and it went on from a checkpoint
-                    trial.report(self._unsaid[step], step)
-                    self._said.add(step)
-                del self._unsaid[step]
-        except StorageError as error:
-            print(f"{error}; the trial goes on, and reports later", flush=True)
-            self._quiet_until = time.monotonic() + _AWAY_S
-            return False
-        return True
+            for one in sorted(self._unsaid):
+                if one not in self._said:  # before its process was gone, and it went on from a checkpoint
+                    trial.report(self._unsaid[one], one)
+                    self._said.add(one)
+                del self._unsaid[one]
+            prunes = step is not None and self._task.pruner != "none" and self.pruned_at is None
+            if prunes and trial.should_prune():
+                self.pruned_at = step
+        except Exception as error:  # whatever is wrong with the study: a healthy run does not end by it
+            self._be_quiet(
+                str(error) if isinstance(error, StorageError) else f"the study: {type(error).__name__}: {error}"
+            )
 
-    def _should_prune(self) -> bool:
-        assert self._trial is not None
-        try:
-            return self._task.pruner != "none" and self._trial.should_prune()
-        except StorageError:
-            return False
+    def _be_quiet(self, why: str) -> None:
+        print(f"{why}; the trial goes on, and reports later", flush=True)
+        self._quiet_until = time.monotonic() + _AWAY_S
 
     def _open(self) -> Trial:
         if self._trial is None:
             import optuna
 
-            optuna.logging.set_verbosity(optuna.logging.WARNING)
             task = self._task
-            storage = open_storage(place_of(task.storage), patience_s=1.0, first_s=1.0)
+            storage = open_storage(place_of(task.storage), patience_s=_PATIENCE_S, first_s=_PATIENCE_S)
             pruner = make_pruner(task.pruner, task.steps, task.every)
             study = optuna.load_study(study_name=task.study, storage=storage.optuna, pruner=pruner)
             trial_id = storage.optuna.get_trial_id_from_study_id_trial_number(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sweeps.patience import sentences
 from sweeps.place import Place, StorageError
 from sweeps.plan import Plan, differences, plan_from
-from sweeps.storage import away, check_file, open_journal
+from sweeps.storage import check_file, connect_arguments, open_journal
 from sweeps.study import PLAN, refuse_another
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ def look_at(place: Place, name: str, plan: Plan) -> str:
         StorageError: the storage cannot be used, or does not answer; names the host or file.
         StudyError: the study there is about something else (shows the difference), or was made by another program.
     """
-    study = _find(place, name)
-    if study is None:
-        return "a new study"
-    refuse_another(name, differences(plan_from(study.user_attrs.get(PLAN), plan), plan))
-    begun = len(study.get_trials(deepcopy=False))
+    with sentences(place):
+        study = _find(place, name)
+        if study is None:
+            return "a new study"
+        refuse_another(name, differences(plan_from(study.user_attrs.get(PLAN), plan), plan))
+        begun = len(study.get_trials(deepcopy=False))
     return f"goes on with the study that is there, and has {begun} trials"
 
 
@@ -57,11 +59,10 @@ def _find_in_tables(place: Place, name: str) -> Study | None:
     import optuna
     from optuna.storages import RDBStorage
     from sqlalchemy import create_engine, inspect
-    from sqlalchemy.exc import SQLAlchemyError
 
     database = place.kind == "postgresql"
     url = place.url if database else f"sqlite:///{place.url}"
-    arguments = {"connect_timeout": 10} if database else {"timeout": 60}
+    arguments = connect_arguments(place)
     try:
         engine = create_engine(url, connect_args=arguments)
         try:
@@ -76,5 +77,3 @@ def _find_in_tables(place: Place, name: str) -> Study | None:
         return None
     except ImportError:
         raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
-    except SQLAlchemyError as error:
-        raise away(place, error) from None

@@ -11,6 +11,7 @@ python -m sweeps.optuna_run --dry-run --sampler grid stage=vqvae preset=tiny
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -19,17 +20,19 @@ from hpc.slurm_query import SlurmError
 from hpc.stage_settings import ConfigError, resolve_settings
 from hpc.team import stop_signals
 from hpc.worker import split_stage
+from hpc.world import read_world
 from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
-from sweeps.storage import open_storage
+from sweeps.storage import PATIENCE_S, open_storage
 from sweeps.study import open_sweep
 from sweeps.trial import TrialFailed
 from sweeps.workers import WorkersFailed
 
 STOPPED = 130
+_FIRST_S = 5.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -116,16 +119,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"  dry run: {look_at(command.place, command.study, command.plan)}; nothing was done")
             return 0
         return _search(command)
-    except (
-        ConfigError,
-        StudyError,
-        StorageError,
-        SlurmError,
-        PreflightFailed,
-        TrialFailed,
-        WorkersFailed,
-        ValueError,
-    ) as error:
+    except TrialFailed as error:  # of a worker that this process is
+        print(f"optuna_run: {error}", file=sys.stderr)
+        if arguments is None and read_world().size == 1:
+            begin_anew()
+    except (ConfigError, StudyError, StorageError, SlurmError, PreflightFailed, WorkersFailed, ValueError) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
         print(f"optuna_run: {error}. What is whole is kept, and the same command goes on", file=sys.stderr)
@@ -133,6 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
         print("optuna_run: stopped at once; the same command goes on", file=sys.stderr)
         return STOPPED
     return 1
+
+
+def begin_anew() -> None:
+    """In place of this process the same command, with nothing of a failed trial left in memory or on the GPU: one bad trial
+    does not end a worker. The study knows which trials there are; a node that is not fit is found by the next preflight."""
+    print("the worker begins anew, with the next trial", flush=True)
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def validate(settings: list[str]) -> object:
@@ -148,11 +154,18 @@ def split(settings: list[str]) -> tuple[str | None, list[str]]:
     return split_stage(settings)
 
 
+def _patience_s(command: Command) -> float:
+    """For a storage that is away when this begins. Nobody looks at a job of Slurm's, and a study that has begun was within reach;
+    else its name may be wrong, and the one who wrote it waits for an answer."""
+    begun = command.folder.is_dir() and any(command.folder.iterdir())
+    return PATIENCE_S if begun or os.environ.get("SLURM_JOB_ID") else _FIRST_S
+
+
 def _search(command: Command) -> int:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(command.place)
+    storage = open_storage(command.place, first_s=_patience_s(command))
     sweep = open_sweep(storage, command.study, command.plan)
     command.folder.mkdir(parents=True, exist_ok=True)
     driver = command.make_driver(sweep)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from sweeps.launch import present
 from sweeps.options import Options
 from sweeps.study import Running, Sweep
-from sweeps.trial_folder import Handle, Outcome, Task, read_handle, read_outcome, write_task
+from sweeps.trial_folder import Handle, Outcome, Task, write_task
 
 
 def settle_ended(sweep: Sweep, running: Iterable[Running]) -> list[Running]:
     """Tell the study of those whose outcome is there; the others are returned."""
     left = []
     for trial in running:
-        outcome = read_outcome(trial.folder)
+        outcome = trial.outcome
         if outcome is None or outcome.state == "stopped":
             left.append(trial)
         else:
@@ -31,13 +31,12 @@ def find_lost(running: Iterable[Running], free: Handle | None = None) -> list[tu
         free: of a worker that runs none now: what it ran in an earlier life, under the same number of Slurm's, is lost too.
     """
     trials = list(running)
-    handles = [read_handle(trial.folder) for trial in trials]
+    handles = [trial.handle for trial in trials]
     return [
         (trial, handle)
         for trial, handle, there in zip(trials, handles, present(handles), strict=True)
         # An outcome that came while we asked is looked at the next time.
-        if (not there or _same(handle, free))
-        and ((outcome := read_outcome(trial.folder)) is None or outcome.state == "stopped")
+        if (not there or _same(handle, free)) and ((outcome := trial.outcome) is None or outcome.state == "stopped")
     ]
 
 
@@ -58,7 +57,7 @@ def next_attempt(sweep: Sweep, trial: Running, before: Handle | None, mine: Hand
     Returns:
         The handle of the new attempt; None when there is nothing to run.
     """
-    asked = read_outcome(trial.folder)  # stopped by a signal: not the trial's fault
+    asked = trial.outcome  # stopped by a signal: not the trial's fault
     done = before.attempt if before is not None else 0
     attempt = done if asked is not None and asked.state == "stopped" else done + 1
     if attempt > retries + 1:

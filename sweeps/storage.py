@@ -5,24 +5,32 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeps.database_url import hide_secrets
 from sweeps.journal import check_journal, file_lock, journal_backend
+from sweeps.patience import patiently, sentences
 from sweeps.place import Place, StorageError
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from sqlalchemy.engine import Engine
 
 T = TypeVar("T")
+Held = Callable[[], bool]
 PATIENCE_S = 600.0  # for a database that is restarted or out of reach
-_LONGEST_PAUSE_S = 5.0
-_CONNECT_S = 10
+# libpq's: seconds, but for the last, of milliseconds. Without them a cut network is noticed after two hours.
+_BROKEN_AFTER = {
+    "connect_timeout": 10, "keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}  # fmt: skip
+_LOCK_ENDS_AFTER = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}  # seconds, and tries
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,13 @@ class Storage:
     Attributes:
         place: where it is.
         optuna: what Optuna's studies take.
-        lock: a lock by name, over all processes of all hosts that use this storage; it ends with its process.
+        lock: a lock by name, over all processes of all hosts that use this storage; it ends with its process. What it gives says
+            whether it is still held: a database that is restarted forgets it.
     """
 
     place: Place
     optuna: BaseStorage
-    lock: Callable[[str], AbstractContextManager[None]]
+    lock: Callable[[str], AbstractContextManager[Held]]
 
 
 def open_storage(place: Place, patience_s: float = PATIENCE_S, first_s: float = 0.0) -> Storage:
@@ -87,37 +96,50 @@ def open_journal(place: Place) -> Storage:
     try:
         check_journal(str(place.path))
         storage = JournalStorage(journal_backend(str(place.path)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{place.path} is no journal of studies, or is damaged: {error}") from None
+    except ValueError as error:
+        raise StorageError(str(error)) from None
+    except (
+        KeyError,
+        TypeError,
+        AssertionError,
+    ) as error:  # each line is one of a journal's, but they do not go together
+        raise StorageError(
+            f"{place.path} is no journal of studies, or is damaged: {type(error).__name__}: {error}"
+        ) from None
     return Storage(place, storage, functools.partial(_lock_beside, place))
 
 
 def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
     from optuna.storages import BaseStorage, RDBStorage, get_storage
-    from sqlalchemy.exc import SQLAlchemyError
 
     database = place.kind == "postgresql"
     url = place.url if database else f"sqlite:///{place.url}"
-    arguments = {"connect_timeout": _CONNECT_S} if database else {"timeout": 60}
 
     def open_once() -> RDBStorage:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": arguments})
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": connect_arguments(place)})
 
-    try:
-        # Of two processes that make the tables at once one fails; it finds them made when it tries again.
-        with _open_lock(place):
-            tables = patiently(_again_when_made(open_once), place, first_s)
-    except SQLAlchemyError as error:
-        raise away(place, error) from None
+    # Of two processes that make the tables at once one fails; it finds them made when it tries again.
+    with _open_lock(place), sentences(place):
+        tables = patiently(_again_when_made(open_once), place, first_s)
     storage = get_storage(tables)
     for name in BaseStorage.__abstractmethods__:
-        setattr(storage, name, _patient(getattr(storage, name), place, patience_s))
+        setattr(storage, name, _patient(getattr(storage, name), tables, place, patience_s))
     lock = (
         functools.partial(_lock_in, tables.engine, place, patience_s)
         if database
         else functools.partial(_lock_beside, place)
     )
     return Storage(place, storage, lock)
+
+
+def connect_arguments(place: Place) -> dict[str, int]:
+    """For the database's driver: how soon a connection counts as broken. What the URL says itself is left to it."""
+    from sqlalchemy.engine import make_url
+
+    if place.kind != "postgresql":
+        return {"timeout": 60}
+    said = make_url(place.url).query
+    return {name: value for name, value in _BROKEN_AFTER.items() if name not in said}
 
 
 def _again_when_made(make: Callable[[], T]) -> Callable[[], T]:
@@ -141,59 +163,22 @@ def _open_lock(place: Place) -> Iterator[None]:
             yield
 
 
-# --- a database that is away ------------------------------------------------------------------------------------------
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an error says that the database does not answer now, and may later."""
+def _patient(method: Callable[..., Any], tables: RDBStorage, place: Place, patience_s: float) -> Callable[..., Any]:
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import SQLAlchemyError
 
-    if isinstance(error, StorageInternalError) and error.__cause__ is not None:
-        error = error.__cause__
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, (OperationalError, InterfaceError))
-
-
-def patiently(call: Callable[[], T], place: Place, patience_s: float) -> T:
-    """Call until the database answers.
-
-    Raises:
-        StorageError: it did not for `patience_s` seconds; names the host.
-    """
-    begun, pause, said = time.monotonic(), 0.1, False
-    while True:
-        try:
-            found = call()
-        except Exception as error:
-            if not is_away(error):
-                raise
-            if time.monotonic() - begun + pause > patience_s:
-                raise away(place, error) from None
-            if not said and time.monotonic() - begun > 1:
-                print(f"{away(place, error)}; waiting for it, up to {patience_s / 60:.0f} minutes", flush=True)
-                said = True
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
-            continue
-        if said:
-            print(f"{place.label} answers again", flush=True)
-        return found
-
-
-def away(place: Place, error: BaseException) -> StorageError:
-    """The sentence for it."""
-    cause = error.__cause__ or error
-    lines = str(getattr(cause, "orig", None) or cause).strip().splitlines()
-    why = lines[0] if lines else type(cause).__name__
-    why = hide_secrets(place.url, why) if place.kind == "postgresql" else why
-    return StorageError(f"the study's storage {place.label} cannot be reached: {why}")
-
-
-def _patient(method: Callable[..., Any], place: Place, patience_s: float) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return patiently(lambda: method(*args, **kwargs), place, patience_s)
+        def once() -> Any:
+            try:
+                return method(*args, **kwargs)
+            except (StorageInternalError, SQLAlchemyError):
+                with suppress(SQLAlchemyError):
+                    tables.remove_session()  # what is left of a broken connection
+                raise
+
+        with sentences(place):
+            return patiently(once, place, patience_s)
 
     return call
 
@@ -201,13 +186,15 @@ def _patient(method: Callable[..., Any], place: Place, patience_s: float) -> Cal
 # --- locks ------------------------------------------------------------------------------------------------------------
 
 
-def _lock_beside(place: Place, name: str) -> AbstractContextManager[None]:
+@contextmanager
+def _lock_beside(place: Place, name: str) -> Iterator[Held]:
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return file_lock(f"{place.path}.{digest}.lock")
+    with file_lock(f"{place.path}.{digest}.lock"):
+        yield lambda: True
 
 
 @contextmanager
-def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iterator[None]:
+def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iterator[Held]:
     """PostgreSQL's advisory lock: of a transaction, so that it ends with its connection."""
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
@@ -217,6 +204,9 @@ def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iter
     def take() -> Any:
         connection = engine.connect()
         try:
+            # A host that is cut off keeps its lock no longer than this; by itself the server notices after two hours.
+            for setting, value in _LOCK_ENDS_AFTER.items():
+                connection.execute(text(f"SET LOCAL {setting} = {value}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         except BaseException:
             connection.close()
@@ -224,8 +214,16 @@ def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iter
         return connection
 
     connection = patiently(take, place, patience_s)
+
+    def held() -> bool:
+        try:
+            connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True
+
     try:
-        yield
+        yield held
     finally:
         try:
             connection.rollback()

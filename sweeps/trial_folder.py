@@ -93,7 +93,7 @@ class Outcome:
 def write_task(folder: Path, task: Task) -> None:
     """Make the folder, and say what to run."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / TASK, asdict(task))
+    write_json(folder / TASK, asdict(task))
 
 
 def read_task(folder: Path) -> Task:
@@ -102,7 +102,7 @@ def read_task(folder: Path) -> Task:
     Raises:
         ValueError: the folder is no trial's.
     """
-    found = _read(folder / TASK)
+    found = read_json(folder / TASK)
     try:
         return Task(**found)
     except TypeError as error:
@@ -112,7 +112,7 @@ def read_task(folder: Path) -> Task:
 def write_handle(folder: Path, handle: Handle) -> None:
     """Say who runs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / HANDLE, asdict(handle))
+    write_json(folder / HANDLE, asdict(handle))
 
 
 def forget_attempt(folder: Path) -> None:
@@ -124,7 +124,7 @@ def forget_attempt(folder: Path) -> None:
 def read_handle(folder: Path) -> Handle | None:
     """Who runs it; None when nobody has said so."""
     try:
-        return Handle(**_read(folder / HANDLE))
+        return Handle(**read_json(folder / HANDLE))
     except TypeError:
         return None
 
@@ -151,7 +151,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 def read_outcome(folder: Path) -> Outcome | None:
     """How it ended; None while it runs, or when it ended without a word."""
     try:
-        return Outcome(**_read(folder / OUTCOME))
+        return Outcome(**read_json(folder / OUTCOME))
     except TypeError:
         return None
 
@@ -159,12 +159,12 @@ def read_outcome(folder: Path) -> Outcome | None:
 def write_place(folder: Path) -> None:
     """Say that rank 0 is this process, for people and for a signal."""
     me = os.getpid()
-    _write(folder / PLACE, {"host": socket.gethostname(), "process": me, "begun": process_begun(me)})
+    write_json(folder / PLACE, {"host": socket.gethostname(), "process": me, "begun": process_begun(me)})
 
 
 def read_place(folder: Path) -> tuple[str, int]:
     """Host and process of rank 0; "" and 0 when it has not begun."""
-    found = _read(folder / PLACE)
+    found = read_json(folder / PLACE)
     process = found.get("process", 0)
     return str(found.get("host", "")), process if isinstance(process, int) else 0
 
@@ -172,7 +172,7 @@ def read_place(folder: Path) -> tuple[str, int]:
 def process_here(folder: Path) -> int | None:
     """Number of rank 0's process, when it is on this machine and still there; not one that has its number by now."""
     host, process = read_place(folder)
-    begun = _read(folder / PLACE).get("begun")
+    begun = read_json(folder / PLACE).get("begun")
     there = process > 0 and host == socket.gethostname() and bool(begun) and lives(process, str(begun))
     return process if there else None
 
@@ -214,7 +214,8 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """A small file, whole or not there."""
     unfinished = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
     try:
         unfinished.write_text(json.dumps(content, indent=1) + "\n")
@@ -224,7 +225,8 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What it holds; nothing when it is missing or damaged."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):

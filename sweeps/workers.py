@@ -6,21 +6,25 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from hpc.batch import sbatch
 from hpc.job import JobSpec
+from hpc.slurm_query import SlurmError, requeue
 from hpc.snapshot import take_snapshot
 from hpc.team import team_command
 from hpc.team_job import find_team
 from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
+from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.study import Running, Sweep
 from sweeps.table import Table, say_shortfall
+from sweeps.trial import TrialFailed
 from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle
 from sweeps.worker import work
 from sweeps.worker_folder import Worker, wait_for_worker, write_worker
@@ -131,12 +135,25 @@ class WorkerHere:
         self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Until there is nothing more to do in this job."""
+        """Until there is nothing more to do in this job.
+
+        Raises:
+            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
+                several ranks has been put back into the queue.
+        """
         del should_stop  # `work` has signals of its own
         if read_world().rank == 0:
+            Presence(self._sweep, self._folder.parent.parent).say()
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
-        done = work(self._folder) == 0
+        try:
+            done = work(self._folder) == 0
+        except TrialFailed:
+            if read_world().size > 1:
+                with suppress(SlurmError):  # another rank was quicker
+                    requeue(self._worker.handle.name)
+                    print("the job goes back into the queue, for the next trial", flush=True)
+            raise
         if read_world().rank == 0:
             say_shortfall(self._sweep, self._worker.options)
         self._sweep.check_objectives()
@@ -156,7 +173,7 @@ class Supervisor:
 
     def __init__(self, sweep: Sweep, folder: Path, places: Places, options: Options, look_s: float = 1.0) -> None:
         self._sweep, self._folder, self._places, self._options, self._look_s = sweep, folder, places, options, look_s
-        self._table = Table(sweep)
+        self._table, self._presence = Table(sweep), Presence(sweep, folder)
         self._looked = -1e9
         self._starts, self._ended = 0, -1
 
@@ -168,7 +185,12 @@ class Supervisor:
             sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
+        with self._presence:
+            return self._supervise(should_stop)
+
+    def _supervise(self, should_stop: Callable[[], bool]) -> bool:
         while not should_stop():
+            self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
             self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough() and self._sweep.is_over(self._options.trials, self._options.sampler):

@@ -104,6 +104,21 @@ class Postgres:
             self._process.wait(timeout=60)
             self._process = None
 
+    def hang(self) -> None:
+        """Stop all its processes where they are: connections stay, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        me = self._process.pid
+        children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
+        for process in (me, *map(int, children)):
+            os.kill(process, number)
+
     def remove(self) -> None:
         """End it, and its folder."""
         self.stop()

@@ -269,3 +269,34 @@ def test_a_worker_that_is_killed_in_mid_trial_leaves_no_trial_behind(tmp_path: P
     assert "going on from step 200" in words
     overrides = json.loads((folder / "config.json").read_text())["overrides"]
     assert {f"{name}={value}" for name, value in trials[0].params.items()} <= set(overrides), "with the same parameters"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_a_job_goes_on_after_a_bad_trial(tmp_path: Path):
+    """One that asks for more memory than there is ends its process, and not the sweep."""
+    search = ["--search", "batch=choice(8, 10000000000000)"]
+    command = [
+        "--mode",
+        "workers",
+        "--pruner",
+        "none",
+        "--sampler",
+        "grid",
+        "--trials",
+        "2",
+        "--study",
+        "bad",
+        "--runs",
+        str(tmp_path),
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "PMI"))}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "sweeps.optuna_run", *command, *search, "stage=selftest", "steps=2"], cwd=CHECKOUT,
+        env={**environment, "SLURM_JOB_ID": "77"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said = worker.communicate(timeout=240)[0]
+    assert worker.returncode == 0, said
+    assert "the worker begins anew" in said
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "bad" / "study.log", {})), "bad", None)
+    states = {trial.params["batch"]: trial.state.name for trial in sweep.trials()}
+    assert states == {8: "COMPLETE", 10000000000000: "FAIL"}, said
