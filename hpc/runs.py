@@ -15,6 +15,7 @@ from typing import Any
 from hpc.find import find_run
 from hpc.job import JobError
 from hpc.record import CONFIG, RESULT, RUN, all_metrics, read_json
+from hpc.visible import say_what_can_be_said
 
 _POINTS = 10
 _BARS = "▁▂▃▄▅▆▇█"
@@ -168,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Compare; 0, or 1 with a sentence when it cannot be done."""
     options = parser().parse_args(arguments)
+    say_what_can_be_said()
     try:
         first, second = (find_run(options.runs, name) for name in (options.first, options.second))
         print("\n".join(compare(first, second, options.metric)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -21,10 +22,11 @@ from hpc.find import all_runs, find_run
 from hpc.glance import Glance, details, glance, table
 from hpc.job import JobError
 from hpc.states import states
-from hpc.visible import visible_lines
+from hpc.visible import say_what_can_be_said, visible_lines
 
 _SHOWN = 20  # runs that have ended, without --all
 _WATCH_S = 30.0  # Slurm's controller has other things to do
+_MOST_S = 86_400.0
 
 
 def look(runs: Path, name: str | None = None) -> list[Glance]:
@@ -60,6 +62,21 @@ def _as_json(runs: list[dict[str, Any]]) -> str:
     return json.dumps(json.loads(json.dumps(runs), parse_constant=lambda _: None))
 
 
+def _seconds(text: str) -> float:
+    """Of --watch.
+
+    Raises:
+        argparse.ArgumentTypeError: no number, or none that can be waited for.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found <= _MOST_S:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most a day, but got {text!r}")
+    return found
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     summary, examples = (__doc__ or "").split("\n\n")
@@ -73,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--watch",
         nargs="?",
-        type=float,
+        type=_seconds,
         const=_WATCH_S,
         metavar="S",
         help=f"again every S seconds (default: {_WATCH_S:g})",
@@ -85,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Show; 0, or 1 with a sentence when there is no such run."""
     options = parser().parse_args(arguments)
+    say_what_can_be_said()
     try:
         while True:
             live = sys.stdout.isatty()

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
+
+def say_what_can_be_said() -> None:
+    """A terminal or pipe whose encoding lacks a sign gets a question mark in its place, and not the end of the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
 
 def visible(text: str) -> str:
     """The text with all that is not printable as Python writes it (`\\x1b`, `\\n`); letters of any script stay."""

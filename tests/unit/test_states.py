@@ -520,3 +520,24 @@ def test_runs_of_batch_scripts_are_compared_by_what_their_workers_wrote(
         ["model", "(none)", "|", "paper"], ["train.lr", "1e-3", "|", "1e-5"], ["world_size", "4", "|", "2"],
     ]  # fmt: skip
     assert "loss from 2 to 2, until step 1" in said
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0", "-1", "soon", "1e9"])
+def test_seconds_that_cannot_be_waited_are_refused(seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        status.main(["--runs", str(tmp_path), "--watch", seconds])
+    assert "expected seconds above 0, at most a day" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["hpc.status"], ["hpc.runs", "compare", "a", "b"]])
+def test_a_terminal_without_a_sign_is_no_end(words: list[str], tmp_path: Path):
+    for name in ("a", "b"):
+        (_run(tmp_path, name) / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
+    for number in range(25):
+        _run(tmp_path, f"selftest-{number}")
+    done = subprocess.run(
+        [sys.executable, "-m", *words, "--runs", str(tmp_path)],
+        cwd=CHECKOUT, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "?" in done.stdout
