@@ -93,12 +93,7 @@ class _Crew:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_worker_main, args=(theirs, self._stop, self._job, os.getpid()))
-        # It inherits the mask: a Ctrl-C while it still imports would end it before it can say that it ignores it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        start_shielded(process)
         theirs.close()
         return _Worker(process, ours)
 
@@ -166,6 +161,32 @@ class _Crew:
             worker.process.join()
 
 
+def start_shielded(process: Any) -> None:
+    """Start a process of `multiprocessing` that calls `take_shelter`: a Ctrl-C while it still imports does not end it.
+
+    It inherits the mask of signals; it would else be ended before it can say that it ignores this one.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def take_shelter(parent: int) -> bool:
+    """In a process that was begun so: end with its parent, and leave Ctrl-C, which reaches the whole terminal, to it.
+
+    Returns:
+        False when the parent is gone already.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return False
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what came meanwhile is ignored, too
+    return True
+
+
 def ended_how(exit_code: int | None) -> str:
     """Of a process, in words: its exit code, or the signal that ended it."""
     if exit_code is not None and exit_code < 0:
@@ -175,11 +196,8 @@ def ended_how(exit_code: int | None) -> str:
 
 
 def _worker_main(link: Connection, stop: Any, job: Job, parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not take_shelter(parent):
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the process that leads decides
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what came meanwhile is ignored, too
     try:
         job.work(_ProcessLink(link, stop))
         link.send(("end", None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -10,11 +9,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from v2a.processes import ended_how, portable
+from v2a.processes import ended_how, portable, start_shielded, take_shelter
 from v2a.tasks import Counts, Job, SerialTasks
 
 _POLL_S = 0.2
-_PR_SET_PDEATHSIG = 1
 _TRIES = 2  # a job that ends its process twice is given up
 
 
@@ -25,7 +23,8 @@ class WatchedTasks:
     """
 
     def run(self, job: Job, should_stop: Callable[[], bool]) -> Counts:
-        """Plan, work and finish there. Tasks of a job that ended its process twice are lost, which this process says."""
+        """Plan, work and finish there. Tasks of a job that ended its process twice are lost, which this process says; one
+        that was asked to stop has lost nothing."""
         how = ""
         for _ in range(_TRIES):
             counts, how = _once(job, should_stop)
@@ -34,7 +33,9 @@ class WatchedTasks:
             if should_stop():
                 break
         try:
-            for task in job.plan():
+            tasks = job.plan()
+            # A process that died after it was asked to stop died once: that is no reason to give anything up.
+            for task in () if should_stop() else tasks:
                 job.lost(task, f"it ended the process that read it {_TRIES} times: {how}")
             return job.finish({}, stopped=should_stop())
         finally:
@@ -46,12 +47,7 @@ def _once(job: Job, should_stop: Callable[[], bool]) -> tuple[Counts | None, str
     context = multiprocessing.get_context("spawn")
     stop, (ours, theirs) = context.Event(), context.Pipe()
     process = context.Process(target=_main, args=(theirs, stop, job, os.getpid()))
-    # It inherits the mask: a Ctrl-C while it still imports would end it before it can say that it ignores it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    start_shielded(process)
     theirs.close()
     try:
         while not ours.poll(_POLL_S):
@@ -72,15 +68,9 @@ def _once(job: Job, should_stop: Callable[[], bool]) -> tuple[Counts | None, str
 
 
 def _main(link: Connection, stop: Any, job: Job, parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not take_shelter(parent):
         return
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # they may reach a whole group of processes; the one that waits decides
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may reach a whole group of processes; the one that waits decides
     try:
         link.send(("end", SerialTasks().run(job, stop.is_set)))
     except BaseException as error:

@@ -83,6 +83,12 @@ def test_a_request_to_stop_reaches_it(tmp_path: Path):
     assert found["stopped"] == 1.0
 
 
+def test_a_death_after_a_request_to_stop_loses_nothing(tmp_path: Path):
+    job = Making(tmp_path, deaths=9)
+    found = WatchedTasks().run(job, lambda: tried(tmp_path) > 0)
+    assert (tried(tmp_path), job.gone, found["stopped"]) == (1, [], 1.0)
+
+
 def test_stopped_at_once_it_leaves_no_process(tmp_path: Path):
     def at_once() -> bool:
         if tried(tmp_path):
