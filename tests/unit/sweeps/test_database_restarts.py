@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,18 +16,8 @@ from sweeps.storage import open_storage
 from sweeps.study import Running, Sweep, open_sweep
 from sweeps.trial_folder import Handle, Outcome, Task
 from tests.contracts.studies import ME, PLAN
-from tests.databases.postgres import Postgres, binaries
+from tests.databases.postgres import Postgres
 from tests.house.source import CHECKOUT
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    if binaries() is None:
-        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
-    found = Postgres()
-    found.start()
-    yield found
-    found.remove()
 
 
 @pytest.fixture

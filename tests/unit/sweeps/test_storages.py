@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,17 +17,7 @@ from sweeps.storage import open_storage
 from sweeps.study import open_sweep
 from sweeps.trial_folder import Task
 from tests.contracts.studies import CONTRACT, ME, PLAN, Open
-from tests.databases.postgres import PASSWORD, Postgres, binaries
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    if binaries() is None:
-        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
-    found = Postgres()
-    found.start()
-    yield found
-    found.remove()
+from tests.databases.postgres import PASSWORD, Postgres
 
 
 @pytest.fixture(params=["journal", "sqlite", "postgresql"])
