@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 from v2a.interrupt import StopSignals
-from v2a.reproduce.results import Made, write_results
+from v2a.reproduce.made import Made
+from v2a.reproduce.results import write_results
 from v2a.reproduce.run import StepFailed, is_done, run_steps
 from v2a.reproduce.sizes import SIZES
 from v2a.reproduce.steps import PARTS, Step, make_steps

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from v2a.reproduce.steps import Step
 from v2a.whole import write_json
 
 _LOOK_S = 0.1
+_SAY_S = 30.0
 _PATIENCE_S = 20.0
+_TAIL, _WIDTH = 4096, 240  # of a log: bytes that are looked at, characters that are shown
 _LAST = 12  # lines of a log that are shown when its command failed
 
 
@@ -57,6 +60,7 @@ def run_steps(steps: Sequence[Step], out: Path, jobs: int, should_stop: Callable
             if not asked and not crew.failed:
                 crew.start(jobs)
             crew.collect(forgiving=asked or should_stop())
+            crew.say_how_far()
             time.sleep(_LOOK_S)
     finally:
         crew.end()
@@ -76,6 +80,7 @@ class _Crew:
         self.waiting = [step for step in steps if step.name not in self.done]
         self.running: list[_Running] = []
         self.failed: list[Step] = []
+        self._said = time.monotonic()
 
     def start(self, jobs: int) -> None:
         """Begin what has all that it needs, as far as there is room."""
@@ -89,12 +94,21 @@ class _Crew:
         """Look at what has ended; a failure is none when it was asked to stop."""
         for one in [one for one in self.running if one.process.poll() is not None]:
             self.running.remove(one)
+            _note(one, self._out, ended=one.process.returncode == 0)
             if one.process.returncode == 0:
-                _note(one, self._out)
                 self.done.add(one.step.name)
                 self._say(f"{one.step.name} ended")
             elif not forgiving:
                 self.failed.append(one.step)
+
+    def say_how_far(self) -> None:
+        """Now and then, the last line that each command under way has printed."""
+        if time.monotonic() < self._said + _SAY_S:
+            return
+        self._said = time.monotonic()
+        for one in self.running:
+            if line := _last_line(log_of(one.step, self._out)):
+                self._say(f"{one.step.name}: {line}")
 
     def ask_to_stop(self) -> None:
         """By TERM, at which every stage keeps what is whole."""
@@ -118,19 +132,13 @@ class _Crew:
 
 def is_done(step: Step, out: Path) -> bool:
     """Whether this very command ended well, after the very commands that it needs."""
-    try:
-        record = json.loads(record_of(step, out).read_text())
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and (record.get("command"), record.get("recipe")) == (
-        list(step.command[1:]),
-        step.recipe,
-    )
+    record = _read(step, out)
+    return (record.get("command"), record.get("recipe")) == (list(step.command[1:]), step.recipe)
 
 
 def seconds_of(step: Step, out: Path) -> float:
-    """How long a step that is done took, s; of its last run when it was stopped before."""
-    return float(json.loads(record_of(step, out).read_text())["seconds"])
+    """How long a step took so far, s; without runs that were killed."""
+    return float(_read(step, out).get("seconds", 0))
 
 
 def log_of(step: Step, out: Path) -> Path:
@@ -155,9 +163,31 @@ def _start(step: Step, out: Path) -> _Running:
     return _Running(step, process, time.monotonic())
 
 
-def _note(one: _Running, out: Path) -> None:
-    record = {"command": list(one.step.command[1:]), "recipe": one.step.recipe, "seconds": time.monotonic() - one.begun}
+def _note(one: _Running, out: Path, *, ended: bool) -> None:
+    """That it is done; or, when it was stopped or failed, only how long it ran: it goes on from there."""
+    before = _read(one.step, out)
+    spent = before["seconds"] if before.get("recipe") == one.step.recipe else 0.0
+    record = {"recipe": one.step.recipe, "seconds": spent + time.monotonic() - one.begun}
+    if ended:
+        record["command"] = list(one.step.command[1:])
     write_json(record_of(one.step, out), record)
+
+
+def _read(step: Step, out: Path) -> dict[str, Any]:
+    """The record of a step; {} when there is none, or it is damaged."""
+    try:
+        record = json.loads(record_of(step, out).read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("seconds"), float) else {}
+
+
+def _last_line(log: Path) -> str:
+    """Of what a command has printed; "" when there is nothing."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip()[:_WIDTH] for line in reversed(lines) if line.strip()), "")
 
 
 def _file(step: Step) -> str:

@@ -78,6 +78,32 @@ def test_commands_under_way_are_asked_to_stop(tmp_path: Path):
     log = log_of(step, out)
     assert not run_steps([step], out, 1, lambda: log.exists() and log.read_text() == "1\n")
     assert not is_done(step, out)
+    assert seconds_of(step, out) > 0, "the time until it was stopped counts"
+
+
+def test_the_time_of_a_step_that_was_stopped_is_added(tmp_path: Path):
+    code = (
+        "import pathlib, sys, time; there = pathlib.Path(sys.argv[1]); again = there.exists(); there.touch(); "
+        "time.sleep(0 if again else 60)"
+    )
+    begun = tmp_path / "begun"
+    step, out = Step("long", (sys.executable, "-c", code, str(begun))), tmp_path / "out"
+    assert not run_steps([step], out, 1, begun.exists)
+    before = seconds_of(step, out)
+    assert run_steps([step], out, 1, never)
+    assert is_done(step, out)
+    assert seconds_of(step, out) > before > 0
+
+
+def test_long_commands_are_seen_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("v2a.reproduce.run._SAY_S", 0.0)
+    code = "import time; print('step 1/9'); print('step 2/9', flush=True); time.sleep(1)"
+    assert run_steps([Step("long", (sys.executable, "-c", code))], tmp_path / "out", 1, never)
+    told = capsys.readouterr().err
+    assert "long: step 2/9\n" in told
+    assert "step 1/9" not in told
 
 
 def test_nothing_runs_on_when_a_record_cannot_be_written(tmp_path: Path):
