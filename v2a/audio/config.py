@@ -77,6 +77,7 @@ class Weights:
         convergence: error of the amplitudes in mel bands as a share of the truth's, smoothed over 110 ms and 410 ms.
         centroid: L1 of the spectral centroid, octaves.
         correlation: 1 - r of the RMS envelopes and 1 - r of the centroids, each smoothed over 110 ms: do they rise and fall alike?
+        level: error of the clip's mean power, natural logarithm.
         pitch: cross-entropy of the pitch where the truth has one.
         tonal: of the share of power in harmonics.
         onsets: cross-entropy of the moments at which the truth has an onset.
@@ -88,6 +89,7 @@ class Weights:
     convergence: float = 0.0
     centroid: float = 0.3
     correlation: float = 0.5
+    level: float = 0.2
     pitch: float = 0.1
     tonal: float = 0.3
     onsets: float = 0.5
@@ -133,7 +135,7 @@ class Config:
 
     SAME_RESULT: ClassVar[tuple[str, ...]] = ("preset", "device")
     # In runs that were begun before there were these settings.
-    BEFORE: ClassVar[dict[str, object]] = {"decoder.mirror": False, "weights.correlation": 0.0}
+    BEFORE: ClassVar[dict[str, object]] = {"decoder.mirror": False, "weights.correlation": 0.0, "weights.level": 0.0}
 
     codes: str = "data/codes"
     data: str = "data/clips"

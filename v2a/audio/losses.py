@@ -65,6 +65,7 @@ def framewise_loss(decoder: Framewise, controls: Controls, truth: Truth, weights
             "convergence": convergence_loss(controls.power, heard),
             "centroid": centroid_loss(controls.power, heard),
             "correlation": correlation_loss(controls.power, heard, decoder.bands.widths),
+            "level": level_loss(controls.power, heard, decoder.bands.widths),
             "pitch": (torch.nn.functional.cross_entropy(controls.pitch, index, reduction="none") * sure).mean(),
             "tonal": torch.nn.functional.binary_cross_entropy_with_logits(controls.tonal, tonal),
             "onsets": onset_loss(controls.onsets, truth.onsets),
@@ -74,8 +75,8 @@ def framewise_loss(decoder: Framewise, controls: Controls, truth: Truth, weights
             parts |= {"stft": stft_loss(drawn, wave), "mse": (drawn - wave).square().mean()}
     factors = {
         "power": weights.power, "convergence": weights.convergence, "centroid": weights.centroid,
-        "correlation": weights.correlation, "pitch": weights.pitch, "tonal": weights.tonal, "onsets": weights.onsets,
-        "stft": weights.stft, "mse": weights.mse,
+        "correlation": weights.correlation, "level": weights.level, "pitch": weights.pitch, "tonal": weights.tonal,
+        "onsets": weights.onsets, "stft": weights.stft, "mse": weights.mse,
     }  # fmt: skip
     total = sum(factors[name] * value for name, value in parts.items())
     return {"loss": total, **parts, "mse_silence": wave.square().mean()}
@@ -119,11 +120,30 @@ def correlation_loss(given: torch.Tensor, heard: torch.Tensor, widths: torch.Ten
         widths: of the bands, bins, [M].
     """
     given, heard = smooth(given, _WIDTHS[1]), smooth(heard, _WIDTHS[1])
-    ours, theirs = ((torch.einsum("m,bmn->bn", widths, power) + FLOOR).sqrt() for power in (given, heard))
+    ours, theirs = (_total(power, widths).sqrt() for power in (given, heard))
     envelope = _correlation(
         ours / ours.mean(1, keepdim=True), theirs / theirs.mean(1, keepdim=True), torch.ones_like(ours)
     )
     return (2 - envelope - _correlation(centroid(given), centroid(heard), _audible(heard))).mean()
+
+
+def level_loss(given: torch.Tensor, heard: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Error of the natural logarithm of a clip's mean power, mean over clips.
+
+    The others do not see how loud the loudest moments are: L1 of logarithms is of medians, and correlation knows no scale.
+
+    Args:
+        given: power of bands, [B, M, N].
+        heard: the truth's.
+        widths: of the bands, bins, [M].
+    """
+    ours, theirs = (_total(power, widths).mean(1).log() for power in (given, heard))
+    return (ours - theirs).abs().mean()
+
+
+def _total(power: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Power of all bands [B, M, N] together, not below the floor: [B, N]."""
+    return torch.einsum("m,bmn->bn", widths, power) + FLOOR
 
 
 def centroid(power: torch.Tensor) -> torch.Tensor:

@@ -155,7 +155,7 @@ def test_it_learns_level_and_pitch_of_what_it_hears():
         (["weights.stft=-1"], "expected weights.stft of at least 0"),
         (["weights.power=inf"], "expected weights.power of at least 0, and finite"),
         (
-            [f"weights.{part}=0" for part in ("power", "centroid", "correlation", "pitch", "tonal", "onsets")],
+            [f"weights.{part}=0" for part in ("power", "centroid", "correlation", "level", "pitch", "tonal", "onsets")],
             "expected at least one of weights.* above 0",
         ),
         (["weights.convergence=-1"], "expected weights.convergence of at least 0"),

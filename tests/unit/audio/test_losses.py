@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from v2a.audio.bands import Bands
-from v2a.audio.losses import centroid_loss, convergence_loss, correlation_loss, power_loss
+from v2a.audio.losses import centroid_loss, convergence_loss, correlation_loss, level_loss, power_loss
 
 WIDTHS = torch.ones(16)
 
@@ -60,6 +62,22 @@ def test_correlation_sees_shape_and_not_level():
     assert float(correlation_loss(shifted, truth, WIDTHS)) < 0.05, (
         "a constant distance of the centroid is the other loss's"
     )
+
+
+def test_level_sees_a_burst_that_the_median_does_not():
+    heard = torch.full((1, 16, 1000), 1e-4)
+    burst = heard.clone()
+    burst[..., 500:505] = 10.0
+    assert float(level_loss(heard, heard, WIDTHS)) == 0
+    assert float(level_loss(burst, heard, WIDTHS)) == pytest.approx(math.log(0.995 + 0.005 * 1e5), rel=1e-3)
+    assert float(level_loss(heard / 10, heard, WIDTHS)) == pytest.approx(math.log(10), rel=1e-3), (
+        "too quiet counts as well"
+    )
+    assert float(power_loss(burst, heard)) < 0.3
+    silent = torch.zeros(1, 16, 1000, requires_grad=True)
+    level_loss(silent, silent.detach(), WIDTHS).backward()
+    assert silent.grad is not None
+    assert silent.grad.isfinite().all()
 
 
 def test_correlation_has_gradients_where_nothing_varies():

@@ -12,7 +12,7 @@ from v2a.config import build_config
 from v2a.geometry import Geometry
 from v2a.training.stamp import FILE, check_stamp
 
-OLD = ["decoder.mirror=false", "weights.correlation=0"]
+OLD = ["decoder.mirror=false", "weights.correlation=0", "weights.level=0"]
 
 
 def begun_before(out: Path) -> None:
@@ -21,6 +21,7 @@ def begun_before(out: Path) -> None:
     del (
         found["config"]["decoder"]["mirror"],
         found["config"]["weights"]["correlation"],
+        found["config"]["weights"]["level"],
         found["config"]["decoder"]["input"],
     )
     (out / FILE).write_text(json.dumps(found))
@@ -30,7 +31,8 @@ def test_it_goes_on_with_what_it_was(tmp_path: Path):
     begun_before(tmp_path)
     assert check_stamp(tmp_path, "audio", build_config(Config, OLD), Geometry()).out == tmp_path
     with pytest.raises(
-        ValueError, match=r"holds a run with decoder.mirror=False, weights.correlation=0.0; go on with the same"
+        ValueError,
+        match=r"holds a run with decoder.mirror=False, weights.correlation=0.0, weights.level=0.0; go on with the same",
     ):
         check_stamp(tmp_path, "audio", Config(), Geometry())
 
