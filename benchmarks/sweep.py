@@ -20,9 +20,10 @@ from statistics import median
 
 from sweeps import compare, optuna_run
 from sweeps.curves import Curve, curve_of
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import read_handle, read_outcome
 
 _UNFINISHED = ("RUNNING", "PENDING", "COMPLETING")

@@ -18,12 +18,12 @@ from hpc.stage_settings import ConfigError
 from sweeps import optuna_run
 from sweeps.command import JOURNAL, TRIALS, Command, make_command
 from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError, find_place
 from sweeps.plan import StudyError
 from sweeps.samplers import SAMPLERS, make_sampler
 from sweeps.space import SpaceError
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 
 
 def _own(top: argparse.ArgumentParser) -> argparse.ArgumentParser:

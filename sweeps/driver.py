@@ -17,7 +17,8 @@ from sweeps.options import Options
 from sweeps.plan import StudyError
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
-from sweeps.study import Running, Sweep
+from sweeps.running import Running
+from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
 from sweeps.trial_folder import Handle, Outcome, hold, is_held, write_handle
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sweeps.opening import PLAN, refuse_another
 from sweeps.patience import sentences
 from sweeps.place import Place, StorageError
 from sweeps.plan import Plan, differences, plan_from
 from sweeps.storage import check_file, connect_arguments, open_journal
-from sweeps.study import PLAN, refuse_another
 
 if TYPE_CHECKING:
     from optuna import Study

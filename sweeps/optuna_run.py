@@ -23,11 +23,11 @@ from hpc.worker import split_stage
 from hpc.world import read_world
 from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
 from sweeps.storage import PATIENCE_S, open_storage
-from sweeps.study import open_sweep
 from sweeps.trial import TrialFailed
 from sweeps.workers import WorkersFailed
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from sweeps.launch import present
 from sweeps.options import Options
-from sweeps.study import Running, Sweep
+from sweeps.running import Running
+from sweeps.study import Sweep
 from sweeps.trial_folder import Handle, Outcome, Task, write_task
 
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.command import JOURNAL
 from sweeps.database_url import is_database
+from sweeps.entries import ASIDE, FOLDER, REASON
+from sweeps.opening import open_sweep
 from sweeps.place import Place, StorageError, find_place
 from sweeps.plan import StudyError, check_name
 from sweeps.storage import open_storage
-from sweeps.study import ASIDE, FOLDER, REASON, Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.table import format_table, rows_of, summary
 from sweeps.trial_folder import read_task
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.entries import FOLDER, REASON
 from sweeps.options import Options
-from sweeps.study import FOLDER, REASON, Sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import read_place
 
 if TYPE_CHECKING:

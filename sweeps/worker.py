@@ -22,11 +22,13 @@ from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
 from hpc.team_job import time_left
 from hpc.world import read_world
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError, place_of
 from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
+from sweeps.running import Running
 from sweeps.storage import PATIENCE_S, open_storage
-from sweeps.study import Running, Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial import FIT_S, TrialFailed, run_trial
 from sweeps.trial_folder import Task, forget_attempt, write_place
 from sweeps.worker_folder import Worker, read_worker

@@ -22,7 +22,8 @@ from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
-from sweeps.study import Running, Sweep
+from sweeps.running import Running
+from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
 from sweeps.trial import TrialFailed
 from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from slurm.testbed.layout import Addresses, Cluster
+from sweeps.opening import open_sweep
 from sweeps.place import Place, find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from tests.cluster.testbed import CHECKOUT, Testbed, clean_environment, wait_until
 from tests.databases.postgres import PASSWORD, Postgres, binaries
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from sweeps.objective import Objective
+from sweeps.opening import open_sweep
 from sweeps.plan import Plan, StudyError
 from sweeps.space import Parameter
 from sweeps.storage import Storage
-from sweeps.study import Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import Handle, Outcome
 
 PLAN = Plan(

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from sweeps.trial_folder import process_here, read_handle
 from tests.distributed.launch import missing
 from tests.house.source import CHECKOUT

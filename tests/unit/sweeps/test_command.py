@@ -11,10 +11,10 @@ import pytest
 
 from sweeps import compare, optuna_run, report, trial, worker
 from sweeps.command import make_command
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.plan import Plan, differences
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from tests.contracts.studies import ME
 from tests.media.moving import moving_discs
 

@@ -9,9 +9,9 @@ import pytest
 
 from sweeps import compare
 from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from sweeps.trial_folder import Outcome
 from tests.contracts.studies import ME, PLAN
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from sweeps.listener import Listener
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError, find_place
+from sweeps.running import Running
 from sweeps.storage import open_storage
-from sweeps.study import Running, Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import Handle, Outcome, Task
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import Postgres
@@ -68,42 +70,37 @@ def test_a_lock_that_went_with_the_database_is_noticed(server: Postgres, opened:
         assert held()
 
 
-def test_a_trial_that_another_process_set_aside_after_a_restart_is_chosen_again(
-    server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("act", "trials", "kept", "aside"),
+    [("unfit", 3, [1, 2], [0]), ("ask", 1, [0], [1])],
+    ids=["one sets aside what the other chooses", "both choose the last one"],
+)
+def test_two_that_choose_at_once_after_a_restart_share_no_trial_and_choose_none_too_many(  # noqa: PLR0917
+    server: Postgres,
+    opened: Callable[[str], Sweep],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    act: str,
+    trials: int,
+    kept: list[int],
+    aside: list[int],
 ):
-    """A driver chooses; meanwhile the database restarts, and another one finds a trial that nobody seems to choose."""
-    slow, quick = opened("chosen"), opened("chosen")
-    unfit, others = slow._unfit, []
+    """A driver chooses, and is at this act when the database restarts and forgets its lock; then another one chooses."""
+    slow, quick = opened(act), opened(act)
+    go_on: Callable[..., object] = getattr(slow._next, act)
+    others: list[Running | None] = []
 
-    def look(number: int, params: dict[str, object]) -> str | None:
+    def let_the_other_choose(*arguments: object) -> object:
         if not others:
             restart(server)
-            others.append(claim(quick, tmp_path / "quick", 3))
-        return unfit(number, params)
+            others.append(claim(quick, tmp_path / "quick", trials))
+        return go_on(*arguments)
 
-    monkeypatch.setattr(slow, "_unfit", look)
-    mine = claim(slow, tmp_path / "slow", 3)
-    assert mine is not None
-    assert others[0] is not None
-    assert sorted(trial.number for trial in slow.running()) == sorted([mine.number, others[0].number])
-    assert [trial.number for trial in slow.study.get_trials() if "set_aside" in trial.user_attrs] == [0]
-
-
-def test_two_that_chose_the_last_trial_at_once_after_a_restart_are_one(
-    server: Postgres, opened: Callable[[str], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    slow, quick = opened("the last"), opened("the last")
-    ask, others = slow._ask, []
-
-    def look(*arguments: object) -> object:
-        if not others:
-            restart(server)
-            others.append(claim(quick, tmp_path / "quick", 1))
-        return ask(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(slow, "_ask", look)
-    assert claim(slow, tmp_path / "slow", 1) is None
-    assert [trial.number for trial in slow.running()] == [others[0].number]  # type: ignore[union-attr]
+    monkeypatch.setattr(slow._next, act, let_the_other_choose)
+    mine = claim(slow, tmp_path / "slow", trials)
+    assert [trial.number for trial in (*others, mine) if trial is not None] == kept
+    assert [trial.number for trial in slow.running()] == kept
+    assert [trial.number for trial in slow.study.get_trials() if "set_aside" in trial.user_attrs] == aside
 
 
 def test_a_trial_is_taken_over_and_settled_once_whatever_the_database_does(
@@ -112,7 +109,7 @@ def test_a_trial_is_taken_over_and_settled_once_whatever_the_database_does(
     slow, quick = opened("lost"), opened("lost")
     trial = claim(slow, tmp_path, 1)
     assert trial is not None
-    state, done = slow._state, []
+    state, done = slow._entries.state, []
 
     def take_first(number: int) -> str:
         found = state(number)
@@ -121,7 +118,7 @@ def test_a_trial_is_taken_over_and_settled_once_whatever_the_database_does(
             done.append(quick.take_over(trial, ME, Handle("process", "quick", 2)))
         return found
 
-    monkeypatch.setattr(slow, "_state", take_first)
+    monkeypatch.setattr(slow._entries, "state", take_first)
     assert not slow.take_over(trial, ME, Handle("process", "slow", 2))
     assert done == [True]
     assert trial.handle == Handle("process", "quick", 2)
@@ -133,7 +130,7 @@ def test_a_trial_is_taken_over_and_settled_once_whatever_the_database_does(
             done.append(quick.settle(trial, Outcome("pruned", "quick")) == "pruned")
         return found
 
-    monkeypatch.setattr(slow, "_state", settle_first)
+    monkeypatch.setattr(slow._entries, "state", settle_first)
     assert slow.settle(trial, Outcome("failed", "slow")) == "pruned"
     assert quick.trials()[0].user_attrs["reason"] == "quick"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sweeps import optuna_run, report
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from tests.contracts.studies import ME, PLAN
 
 

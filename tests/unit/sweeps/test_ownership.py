@@ -9,12 +9,14 @@ import pytest
 
 from hpc.launch import HoldsAnother
 from sweeps.driver import Driver
+from sweeps.opening import open_sweep
 from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.plan import StudyError
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
+from sweeps.running import Running
 from sweeps.storage import open_storage
-from sweeps.study import Running, Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import Handle, Outcome, hold, read_outcome, write_outcome
 from tests.contracts.studies import ME, PLAN
 

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from sweeps.journal import append_whole, whole_size
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError, file_system, find_place, place_of
 from sweeps.report import dashboard_command
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from tests.contracts.studies import PLAN
 
 MOUNTS = "/dev/sda1 / ext4 rw 0 0\nserver:/home /home nfs4 rw 0 0\ntmpfs /home/me/fast\\040disk tmpfs rw 0 0\n"

@@ -10,12 +10,13 @@ import pytest
 
 from sweeps.driver import Driver
 from sweeps.launch import LocalLauncher
+from sweeps.opening import open_sweep
 from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.plan import StudyError
 from sweeps.presence import Presence
 from sweeps.storage import open_storage
-from sweeps.study import Sweep, open_sweep
+from sweeps.study import Sweep
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import Postgres, binaries
 

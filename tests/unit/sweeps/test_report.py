@@ -6,12 +6,12 @@ import shlex
 from pathlib import Path
 
 from hpc.options import parser
+from sweeps.opening import open_sweep
 from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.reaper import prepare
 from sweeps.report import run_command
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from sweeps.trial_folder import TASK, Outcome
 from tests.contracts.studies import ME, PLAN
 

@@ -18,10 +18,11 @@ import pytest
 from sweeps import optuna_run, report
 from sweeps.driver import Driver
 from sweeps.launch import LocalLauncher, present
+from sweeps.opening import open_sweep
 from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import process_here, read_handle, read_outcome, read_place
 from tests.contracts.studies import PLAN
 from tests.house.source import CHECKOUT

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from sweeps.objective import Objective
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.plan import Plan
 from sweeps.report import write_page
 from sweeps.samplers import PRUNERS, SAMPLERS, check_grid, first_rung, make_pruner
 from sweeps.space import SpaceError, parse_parameter
 from sweeps.storage import open_storage
-from sweeps.study import Sweep, open_sweep
+from sweeps.study import Sweep
 from sweeps.trial_folder import Outcome
 from tests.contracts.studies import ME
 

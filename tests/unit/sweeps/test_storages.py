@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from sweeps.listener import Listener
+from sweeps.opening import open_sweep
 from sweeps.place import StorageError, find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from sweeps.trial_folder import Task
 from tests.contracts.studies import CONTRACT, ME, PLAN, Open
 from tests.databases.postgres import PASSWORD, Postgres

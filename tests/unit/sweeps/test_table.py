@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.study import open_sweep
 from sweeps.table import Table
 from tests.contracts.studies import ME, PLAN
 
