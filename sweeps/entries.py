@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FOLDER, REASON, ASIDE = "folder", "reason", "set_aside"
-METRICS, MISSING = "metrics", "missing_metric"
+MISSING = "missing_metric"
 ENDED_UNASKED = "its process ended while it was chosen"
 _USED_UP, _GRID_USED_UP = "used_up", "grid_used_up"  # of a study: why there are no other parameters
 

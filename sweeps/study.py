@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sweeps.entries import METRICS, MISSING, REASON, Entries
+from sweeps.entries import MISSING, REASON, Entries
 from sweeps.next_trial import NextTrial
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
 from sweeps.plan import Plan, StudyError
@@ -162,6 +161,4 @@ class Sweep:
             if isinstance(error, MissingMetric):
                 self._entries.note(trial.number, MISSING, str(error))
             return self._entries.tell(trial.number, "FAIL")
-        finite = {name: value for name, value in outcome.metrics.items() if value == value}  # noqa: PLR0124 - JSON has no NaN
-        self._entries.note(trial.number, METRICS, json.dumps(finite))
         return self._entries.tell(trial.number, "COMPLETE", values)

@@ -144,7 +144,7 @@ class WorkerHere:
         """
         del should_stop  # `work` has signals of its own
         if read_world().rank == 0:
-            Presence(self._sweep, self._folder.parent.parent).say()
+            Presence(self._sweep, self._folder.parent.parent, self._worker.handle).say()
             write_worker(self._folder, self._worker)
         wait_for_worker(self._folder)
         try:

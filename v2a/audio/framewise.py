@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from v2a.audio.bands import FLOOR, Bands
+from v2a.audio.bounds import bounded
 from v2a.audio.config import Decoder, Weights
 from v2a.audio.grid import Grid
 from v2a.audio.losses import framewise_loss, hear
@@ -27,6 +28,7 @@ _PITCH_S = 0.05  # from look to look at the truth's pitch, which changes slowly
 # More blocks at the rate of the video, each of which looks twice as far: 3.6 s to each side with two, and the picture a second
 # more. An aircraft is told by what it looked like when it was near.
 _FARTHER = 3
+_LOG_POWER = (-18.0, 4.0)  # natural logarithms: 8 dB under the floor, 17 dB above a noise of full scale
 
 
 class Controls(NamedTuple):
@@ -90,7 +92,7 @@ class Framewise(nn.Module):
         power, tonal, pitch = given.split(
             [self.bands.count, self.bands.count, given.shape[1] - 2 * self.bands.count], dim=1
         )
-        return Controls(power.clamp(-18, 4).exp(), tonal, pitch, told)
+        return Controls(bounded(power, *_LOG_POWER).exp(), tonal, pitch, told)
 
     def loss(self, codes: torch.Tensor, audio: torch.Tensor) -> dict[str, torch.Tensor]:
         """Of what was given against the truth, int16 [B, S]: the weighted sum, and its parts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,26 @@ def test_a_lock_that_went_with_the_database_is_noticed(server: Postgres, opened:
         assert not held()
     with opened("a study").storage.lock("something") as held:
         assert held()
+
+
+def test_two_that_open_a_new_study_at_once_after_a_restart_make_one_mark(
+    server: Postgres, opened: Callable[[str], Sweep], monkeypatch: pytest.MonkeyPatch
+):
+    """The database is restarted while the first makes its mark, so the second one finds no lock, and makes one too."""
+    others: list[Sweep] = []
+    make = secrets.token_hex
+
+    def slow(size: int) -> str:
+        if not others:
+            monkeypatch.setattr(secrets, "token_hex", make)
+            restart(server)
+            others.append(opened("new"))
+        return make(size)
+
+    monkeypatch.setattr(secrets, "token_hex", slow)
+    mine = opened("new")
+    assert len(others) == 1
+    assert mine._entries.mark == others[0]._entries.mark == mine.study.user_attrs["mark"] != ""
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import re
 import stat
 from pathlib import Path
 
+import optuna
 import pytest
 from sqlalchemy.engine import make_url
 
 from sweeps.journal import append_whole, whole_size
 from sweeps.opening import open_sweep
 from sweeps.place import StorageError, file_system, find_place, place_of
+from sweeps.plan import StudyError
 from sweeps.report import dashboard_command
 from sweeps.storage import open_storage
 from tests.contracts.studies import PLAN
@@ -139,6 +141,17 @@ def test_a_line_that_was_cut_off_is_not_written_behind(tmp_path: Path):
     assert path.read_bytes().startswith(whole)
     assert open_sweep(open_storage(find_place(None, path, {})), "one", None).plan.as_dict() == PLAN.as_dict()
     assert open_sweep(open_storage(find_place(None, path, {})), "two", None).plan.as_dict() == PLAN.as_dict()
+
+
+def test_a_study_whose_maker_was_killed_before_it_said_what_it_is_about(tmp_path: Path):
+    storage = open_storage(find_place(None, tmp_path / "study.log", {}))
+    for name, directions in (("bare", ["minimize"]), ("two", ["minimize", "minimize"])):
+        optuna.create_study(study_name=name, storage=storage.optuna, directions=directions)
+    optuna.create_study(study_name="another's", storage=storage.optuna).set_user_attr("of", "another program")
+    assert open_sweep(storage, "bare", PLAN).plan == open_sweep(storage, "bare", None).plan == PLAN
+    for name in ("two", "another's"):
+        with pytest.raises(StudyError, match=r"not made by sweeps\.optuna_run"):
+            open_sweep(storage, name, PLAN)
 
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
