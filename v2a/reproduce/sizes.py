@@ -39,7 +39,7 @@ _PAPER = ("model=paper", "model.channels=64", "model.dim=16", "colours=0", "crop
 
 SIZES = {
     "full": Size(
-        400, 10, 256, 144, (*_SHARP, "train.steps=80"), (*_PAPER, "train.steps=200"), ("train.steps=700", "train.batch=4", *_QUIET),
+        400, 10, 256, 144, (*_SHARP, "train.steps=80"), (*_PAPER, "train.steps=200"), ("train.steps=450", "train.batch=4", *_QUIET),
         ("preset=paper", "train.steps=700", *_QUIET), ("preset=wavenet", "train.steps=700", *_QUIET), 8,
     ),
     "small": Size(
