@@ -40,7 +40,7 @@ _PAPER = ("model=paper", "model.channels=64", "model.dim=16", "colours=0", "crop
 SIZES = {
     "full": Size(
         400, 10, 256, 144, (*_SHARP, "train.steps=80"), (*_PAPER, "train.steps=200"), ("train.steps=450", "train.batch=4", *_QUIET),
-        ("preset=paper", "train.steps=700", *_QUIET), ("preset=wavenet", "train.steps=700", *_QUIET), 8,
+        ("preset=paper", "train.steps=450", *_QUIET), ("preset=wavenet", "train.steps=450", *_QUIET), 8,
     ),
     "small": Size(
         100, 10, 256, 144, (*_SHARP, "train.steps=40"), (*_PAPER, "train.steps=60"), ("train.steps=150", "train.batch=4", *_QUIET),
