@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hpc.partitions import partitions
 from hpc.record import (
     RUN,
     attempts,
@@ -29,7 +30,7 @@ from hpc.record import (
     was_taken_along,
 )
 from hpc.room import has_room, say, wait_s
-from hpc.slurm_query import SlurmError, ask, delay, exclude_nodes, job_state, partitions, requeue
+from hpc.slurm_query import SlurmError, ask, delay, exclude_nodes, job_state, requeue
 
 T = TypeVar("T")
 RESTARTS = 20
