@@ -18,7 +18,7 @@ OLDEST_PYTHON := $(shell for p in python3.10 python3.11 python3.12 $(PYTHON); do
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 endif
 OLDEST_TESTS := $(addprefix tests/unit/,audio codes evaluate export infer loading media metrics models quantize shards sweeps/test_space.py \
-  sweeps/test_samplers.py test_config.py test_job.py test_submit.py test_plan.py)
+  sweeps/test_samplers.py submit test_config.py test_job.py test_plan.py)
 TESTBED = $(PYTHON) -m slurm.testbed $(if $(CLUSTER_DIR),--dir "$(CLUSTER_DIR)")
 PYTEST = $(BIN)/python -m pytest
 

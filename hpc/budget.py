@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from hpc.again import decide, restarts_of
 from hpc.record import append, attempts, since_submitted
 from hpc.slurm_query import SlurmError, requeue, seconds_left
+from hpc.verdict import decide, restarts_of
 from hpc.world import World
 
 _MARGIN = 0.1  # of the time that is left when the ranks begin

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from hpc.job import JobError, JobSpec
-from hpc.slurm_query import Partition, nodes_among
+from hpc.partitions import Partition, nodes_among
 
 _LEAST_FREE_BYTES = 1 << 30
 # The last torch on the package index whose default wheel has kernels for sm_70; later ones need the build for CUDA 12.6.

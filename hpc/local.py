@@ -18,12 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from hpc.again import decide, note_silent_end, restarts_of
 from hpc.job import JobError, JobSpec, local_command
 from hpc.ranks import WORKER, ranks_below
 from hpc.record import RESULT, RUN, append, attempts, last_metrics, note, read_json, since_submitted
 from hpc.room import say
 from hpc.states import process_begun
+from hpc.verdict import decide, note_silent_end, restarts_of
 from hpc.world import without_launcher
 from v2a.stages import shares_tasks
 

@@ -5,21 +5,14 @@ No rank waits inside MPI, where Open MPI would keep a core busy: they look for m
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hpc.mpi_messages import LONGEST_S, SHORTEST_S, TO_LEADER, TO_RANK, look, packed, wait_for
 from v2a.tasks import Counts, Job, Task, add_counts
-
-_TO_LEADER, _TO_RANK = 1, 2
-_SHORTEST_S, _LONGEST_S = 0.0005, 0.01  # between two looks; a decoded clip takes some hundred ms
-
-
-class RankFailed(RuntimeError):  # noqa: N818 - the name says what happened
-    """Another rank raised, and its exception could not travel; the text is its own."""
 
 
 class MpiTasks:
@@ -55,7 +48,7 @@ class MpiTasks:
         finally:
             job.close()
         for rank in range(1, self.size):
-            self._comm.send(_packed("result", answer), dest=rank, tag=_TO_RANK)
+            self._comm.send(packed("result", answer), dest=rank, tag=TO_RANK)
         return answer
 
     def _plan_work_finish(self, job: Job, should_stop: Callable[[], bool]) -> Counts:
@@ -86,11 +79,11 @@ class MpiTasks:
         while left:
             rank, kind, _ = self._next_message()
             if kind == "next":
-                self._comm.send(_packed("none", None), dest=rank, tag=_TO_RANK)
+                self._comm.send(packed("none", None), dest=rank, tag=TO_RANK)
             left -= kind in ("end", "error")
 
     def _next_message(self) -> tuple[int, str, Any]:
-        return _wait_for(self._comm, _TO_LEADER)
+        return wait_for(self._comm, TO_LEADER)
 
     def _follow(self, job: Job, should_stop: Callable[[], bool]) -> Counts | BaseException:
         link = _RankLink(self._comm, should_stop)
@@ -100,7 +93,7 @@ class MpiTasks:
         except Exception as error:
             link.tell("error", error)
         while True:
-            _, kind, content = _wait_for(self._comm, _TO_RANK)
+            _, kind, content = wait_for(self._comm, TO_RANK)
             if kind == "result":
                 result: Counts | BaseException = content
                 return result
@@ -153,22 +146,22 @@ class _Desk:
 def _serve(desk: _Desk, comm: Any) -> None:
     """The server's thread: the only one of rank 0 that speaks MPI while there is work."""
     told = False
-    pause = _SHORTEST_S
+    pause = SHORTEST_S
     while desk.working:
         if desk.stopping and not told:
             told = True
             for rank in range(1, comm.Get_size()):
-                comm.send(_packed("stop", None), dest=rank, tag=_TO_RANK)
-        message = _look(comm, _TO_LEADER)
+                comm.send(packed("stop", None), dest=rank, tag=TO_RANK)
+        message = look(comm, TO_LEADER)
         if message is None:
             time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_S)
+            pause = min(pause * 2, LONGEST_S)
             continue
-        pause = _SHORTEST_S
+        pause = SHORTEST_S
         rank, kind, content = message
         task = desk.answer(rank, kind, content)
         if kind == "next":
-            comm.send(_packed("none" if task is None else "task", task), dest=rank, tag=_TO_RANK)
+            comm.send(packed("none" if task is None else "task", task), dest=rank, tag=TO_RANK)
 
 
 class _LeaderLink:
@@ -205,7 +198,7 @@ class _RankLink:
 
     def tell(self, kind: str, content: Any) -> None:
         """A message to rank 0."""
-        self._comm.send(_packed(kind, content), dest=0, tag=_TO_LEADER)
+        self._comm.send(packed(kind, content), dest=0, tag=TO_LEADER)
 
     def tasks(self) -> Iterator[Task]:
         """Ask, and wait for the answer; a word to stop may come first."""
@@ -214,7 +207,7 @@ class _RankLink:
             kind: str = "stop"
             content: Any = None
             while kind == "stop":
-                _, kind, content = _wait_for(self._comm, _TO_RANK)
+                _, kind, content = wait_for(self._comm, TO_RANK)
                 self._stopping = self._stopping or kind == "stop"
             if kind == "none":
                 return
@@ -229,40 +222,9 @@ class _RankLink:
 
     def should_stop(self) -> bool:
         """A signal here, or a word from rank 0."""
-        if not self._stopping and _look(self._comm, _TO_RANK) is not None:
+        if not self._stopping and look(self._comm, TO_RANK) is not None:
             self._stopping = True  # nothing but a word to stop comes unasked
         if not self._told and self._asked_to_stop():
             self._stopping = self._told = True
             self.tell("stop", None)
         return self._stopping
-
-
-def _packed(kind: str, content: Any) -> tuple[str, bytes]:
-    """A message whose content surely travels: an exception that cannot is replaced by its text."""
-    try:
-        data = pickle.dumps(content)
-        pickle.loads(data)  # noqa: S301 - our own bytes
-    except Exception:
-        if not isinstance(content, BaseException):
-            raise
-        data = pickle.dumps(RankFailed(f"{type(content).__name__}: {content}"))
-    return kind, data
-
-
-def _look(comm: Any, tag: int) -> tuple[int, str, Any] | None:
-    from mpi4py import MPI
-
-    status = MPI.Status()
-    if not comm.iprobe(source=MPI.ANY_SOURCE, tag=tag, status=status):
-        return None
-    rank = status.Get_source()
-    kind, data = comm.recv(source=rank, tag=tag)
-    return rank, kind, pickle.loads(data)  # noqa: S301 - from another rank of this job
-
-
-def _wait_for(comm: Any, tag: int) -> tuple[int, str, Any]:
-    pause = _SHORTEST_S
-    while (message := _look(comm, tag)) is None:
-        time.sleep(pause)
-        pause = min(pause * 2, _LONGEST_S)
-    return message

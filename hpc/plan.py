@@ -10,10 +10,11 @@ from typing import Any
 
 from hpc.checks import check_excluded, check_fits, check_gpus, check_place, check_time, check_torch, knows_no_gpu
 from hpc.job import JobError, JobSpec, parse_minutes
+from hpc.partitions import Partition, partitions
 from hpc.profiles import PartitionProfile, Profile, find_profile, load_profile
 from hpc.record import RUN, read_json
 from hpc.request import Request
-from hpc.slurm_query import Partition, is_configured, partitions
+from hpc.slurm_query import is_configured
 from hpc.states import ENDED, states
 from v2a.stages import check_inputs, identity, input_contents, load_config, preset_keys, shares_tasks, uses_gpu
 

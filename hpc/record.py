@@ -51,6 +51,18 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def spec_of(run_dir: Path) -> dict[str, Any]:
+    """What `run.json` says of the job as it was asked for; empty when there is none, or none that can be read."""
+    spec = (read_json(run_dir / RUN) or {}).get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
+def spec_number(spec: Mapping[str, Any], name: str, default: int) -> int:
+    """A whole number of it; the default where there is none."""
+    value = spec.get(name)
+    return value if isinstance(value, int) else default  # what is damaged stops no run
+
+
 def unreadable(path: Path) -> str:
     """Why a file that is there cannot be read; empty when it can, or when there is none."""
     try:

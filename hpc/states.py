@@ -10,7 +10,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
-from hpc.find import is_run
+from hpc.after import first_broken, with_those_before
 from hpc.job import mark_of
 from hpc.record import (
     ATTEMPTS,
@@ -80,7 +80,7 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
         For each of them. Where Slurm does not answer, what their folders say; those that depend on it are "unknown".
     """
     asked = list(run_dirs)
-    folders = _with_those_before(asked)
+    folders = with_those_before(asked)
     events = {folder: since_submitted(attempts(folder)) for folder in folders}
     ids = {folder: _job_id(found) for folder, found in events.items()}
     open_ones = [folder for folder in folders if not (folder / RESULT).exists()]
@@ -94,7 +94,8 @@ def states(run_dirs: Iterable[Path]) -> dict[Path, RunState]:
     silent = {
         folder for folder in folders if found[folder].state in ("cancelled", "lost") and _is_silent(events[folder])
     }
-    return {folder: _explained(folder, found, silent) for folder in asked}
+    broken = {folder for folder in folders if found[folder].state in ENDED}
+    return {folder: _explained(folder, found, silent, broken) for folder in asked}
 
 
 def state_of(run_dir: Path) -> RunState:
@@ -102,42 +103,19 @@ def state_of(run_dir: Path) -> RunState:
     return states([run_dir])[run_dir]
 
 
-def _with_those_before(folders: list[Path]) -> list[Path]:
-    """Runs, and those that the unfinished ones were submitted to wait for."""
-    found = dict.fromkeys(folders)
-    left = list(folders)
-    while left:
-        new = [path for path in _before(left.pop()) if path not in found]
-        found |= dict.fromkeys(new)
-        left += new
-    return list(found)
-
-
-def _before(run_dir: Path) -> list[Path]:
-    after = None if (run_dir / RESULT).exists() else (read_json(run_dir / RUN) or {}).get("after")
-    named = [Path(path) for path in after if isinstance(path, str)] if isinstance(after, list) else []
-    return [path for path in named if is_run(path)]
-
-
 def _is_silent(events: list[dict[str, Any]]) -> bool:
     """Whether a run ended before it began, and nobody is known to have wanted that."""
     return bool(events) and not any(event["event"] in ("started", "cancelled", *_LAST) for event in events)
 
 
-def _explained(folder: Path, found: Mapping[Path, RunState], silent: set[Path]) -> RunState:
+def _explained(folder: Path, found: Mapping[Path, RunState], silent: set[Path], broken: set[Path]) -> RunState:
     """A run that never began because another one broke: Slurm cancelled it, or forgot it since. It names the first that broke."""
-    state, broken, at = found[folder], None, folder
-    seen: set[Path] = set()
-    while at in silent and at not in seen:
-        seen.add(at)
-        before = [path for path in _before(at) if path in found and found[path].state in ENDED]
-        if not before:
-            break
-        at, broken = before[0], found[before[0]]
-    if broken is None:
+    state, first = found[folder], first_broken(folder, silent, broken)
+    if first is None:
         return state
-    why = f": {broken.reason}" if broken.reason else ""
-    return replace(state, state="cancelled", reason=f"it waited for {at.name}, which {ENDED[broken.state]}{why}")
+    end = found[first]
+    why = f": {end.reason}" if end.reason else ""
+    return replace(state, state="cancelled", reason=f"it waited for {first.name}, which {ENDED[end.state]}{why}")
 
 
 def lives(pid: int, begun: str) -> bool:

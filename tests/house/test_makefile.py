@@ -60,6 +60,14 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else():
     assert command in [words for code in blocks for words in simple_commands(code.replace("$ ", ""))]
 
 
+def test_what_runs_with_the_oldest_versions_is_there():
+    """Pytest runs nothing at all when one of them is not."""
+    words = _make("--dry-run", "test-oldest", "OLDEST_PYTHON=python3").split()
+    paths = [word for word in words if word.startswith("tests/")]
+    assert len(paths) > 10
+    assert [path for path in paths if not (CHECKOUT / path).exists()] == []
+
+
 def test_what_was_chosen_on_the_command_line_reaches_setup():
     plan = _make("--dry-run", "setup", "PYTHON=python3", "CONSTRAINTS=constraints/v100.txt", "EXTRAS=dev,postgres")
     assert '--this-python --constraints "constraints/v100.txt" --extras "dev,postgres" --verbose' in plan

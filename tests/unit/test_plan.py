@@ -8,10 +8,10 @@ import pytest
 
 from hpc.checks import check_fits, check_place, check_time, check_torch, warn_crowded
 from hpc.job import JobError, JobSpec
+from hpc.partitions import Partition
 from hpc.plan import make_plan
 from hpc.profiles import find_profile, load_profile, profile_names
 from hpc.request import Request
-from hpc.slurm_query import Partition
 from tests.unit.fake_slurm import ROSIE, FakeSlurm
 from tests.unit.inputs import write_clips
 from v2a.stages import input_contents, load_config, stage_names

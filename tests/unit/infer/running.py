@@ -1,8 +1,9 @@
-"""The command in this process, and what it leaves in its folder."""
+"""A video for the command, the command in this process, and what it leaves in its folder."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import wave
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from v2a.infer.__main__ import main
+
+RATE = 8000  # Hz, of the models in conftest.py
+
+
+def film(path: Path, *options: str, seconds: float = 2.0, fps: str = "25") -> Path:
+    """A moving picture without sound."""
+    picture = ["-f", "lavfi", "-i", f"testsrc2=size=64x36:rate={fps}:duration={seconds}"]
+    codec = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", *picture, *codec, *options, path], check=True, stdin=subprocess.DEVNULL
+    )
+    return path
 
 
 def run(*arguments: object) -> int:
