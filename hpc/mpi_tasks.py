@@ -125,11 +125,21 @@ class _Desk:
             elif kind in ("end", "error"):
                 self.working -= 1
                 self._at_work.discard(rank)
-                self.error = self.error or content
-                self.stopping = self.stopping or kind == "error"
-            total = len(self._tasks)
-            self._job.show(total - len(self.waiting) - len(self._at_work), total, self.counts)
+                self._fail(content)
+            self._show()
             return found
+
+    def _show(self) -> None:
+        """Not even a full disk under its output may end the server: the other ranks would wait for it for ever."""
+        total = len(self._tasks)
+        try:
+            self._job.show(total - len(self.waiting) - len(self._at_work), total, self.counts)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException | None) -> None:
+        self.error = self.error or error
+        self.stopping = self.stopping or error is not None
 
     def stop(self) -> None:
         """Hand out nothing more."""

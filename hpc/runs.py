@@ -128,7 +128,10 @@ def _described(run_dir: Path) -> dict[str, Any]:
         raise JobError(f"{run_dir / RUN} is damaged; the command that submitted it writes it anew")
     if run is None:
         worker = read_json(run_dir / CONFIG) or {}
-        given = [str(setting).partition("=") for setting in worker.get("overrides") or ()]
+        overrides = worker.get("overrides") or []
+        if not isinstance(overrides, list):
+            raise JobError(f"{run_dir / CONFIG} is damaged; the run writes it anew when it goes on")
+        given = [str(setting).partition("=") for setting in overrides]
         return {
             "settings": {"stage": worker.get("stage", ""), **{key: value for key, _, value in given}},
             "spec": worker,

@@ -124,7 +124,15 @@ def accounted(job_ids: Iterable[str]) -> dict[str, Job]:
         if len(parts) == 8:
             state = parts[1].split()[0] if parts[1] else ""  # "CANCELLED by 0"
             jobs[parts[0]] = Job(
-                parts[0], state, f"exit {parts[2]}", parts[3], parts[4], int(parts[5]), parts[6], "", parts[7]
+                parts[0],
+                state,
+                f"exit {parts[2]}",
+                parts[3],
+                parts[4],
+                int(parts[5]) if parts[5].isdecimal() else 0,
+                parts[6],
+                "",
+                parts[7],
             )
     return jobs
 

@@ -25,7 +25,7 @@ class Squares:
 
     folder: Path
     tasks: list[int]
-    raise_in: str = ""  # "plan", "work", "finish"
+    raise_in: str = ""  # "plan", "work", "show", "finish"
     slow_s: float = 0.0
     shown: list[tuple[int, int]] = field(default_factory=list)
 
@@ -55,6 +55,8 @@ class Squares:
         assert 0 <= done <= total
         assert counts.get("done", 0) <= total
         self.shown.append((done, total))
+        if done:
+            self._fail("show")
 
     def again(self, task: Task) -> Task:
         """As it was."""
@@ -103,7 +105,7 @@ def check_no_tasks(tasks: Tasks, folder: Path) -> None:
 
 def check_errors(tasks: Tasks, folder: Path) -> None:
     """Whoever raises, the caller gets that exception; the job is closed; nothing hangs."""
-    for where in ("plan", "work", "finish"):
+    for where in ("plan", "work", "show", "finish"):
         place = folder / where
         place.mkdir(exist_ok=True)
         raised = ""

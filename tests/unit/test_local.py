@@ -145,6 +145,7 @@ sys.exit(7)
 def test_ranks_are_asked_before_their_launcher(tmp_path: Path):
     """What `horovodrun` is asked it hands on, and kills them 5 s later, whether or not they have saved."""
     (tmp_path / "hpc").mkdir()
+    (tmp_path / "hpc" / "__init__.py").touch()  # else the checkout's own package comes first where PYTHONPATH names it
     (tmp_path / "hpc" / "worker.py").write_text(_RANK)
     command = [sys.executable, "-c", _LAUNCHER]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as launcher:

@@ -48,3 +48,6 @@ def test_runs_of_batch_scripts_are_compared_by_what_their_workers_wrote(
         ["model", "(none)", "|", "paper"], ["train.lr", "1e-3", "|", "1e-5"], ["world_size", "4", "|", "2"],
     ]  # fmt: skip
     assert "loss from 2 to 2, until step 1" in said
+    (tmp_path / "b" / "config.json").write_text('{"stage": "vqvae", "overrides": 5}')
+    assert runs.main(["compare", "a", "b", "--runs", str(tmp_path)]) == 1
+    assert "config.json is damaged" in capsys.readouterr().err

@@ -102,6 +102,8 @@ def test_accounting_remembers_what_the_controller_forgot(tmp_path: Path, fake_sl
     assert state_of(run_dir).reason == "Slurm says TIMEOUT"
     (fake_slurm.folder / "sacct").write_text("4711|CANCELLED by 0|0:0|Unknown|t4|2|None assigned|selftest-1\n")
     assert state_of(run_dir).state == "cancelled"
+    (fake_slurm.folder / "sacct").write_text("4711|CANCELLED by 0|0:0|Unknown|t4||None assigned|selftest-1\n")
+    assert state_of(run_dir).state == "cancelled", "a job that got no nodes has no number of them"
 
 
 def test_without_slurm_nothing_is_guessed(tmp_path: Path, fake_slurm: FakeSlurm):
