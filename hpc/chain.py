@@ -46,11 +46,17 @@ def run_pipeline(options: argparse.Namespace, settings: list[str], after: tuple[
                 print(f"pipeline: {link.name} {_end(link)}; nothing after it was started", file=sys.stderr)
                 return status
     if options.follow:
-        return _watch(done)
-    if done[-1].plan.where != "local":
+        status = _watch(done)
+        if status != 0:
+            return status
+    elif done[-1].plan.where != "local":
         print(
             "each waits for the one before; python -m hpc.status shows them, and the same command with --follow watches them"
         )
+    last = done[-1].plan
+    print(
+        f"{'the page' if state_of(last.spec.run_dir).state == 'finished' else 'the page will be'}: {last.config.page}"
+    )
     return 0
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.pipeline import evaluation_of, make_links, parse_settings
+from hpc.pipeline import evaluation_of, make_links, page_of, parse_settings
 from hpc.request import Request
 from v2a.config import ConfigError
 
@@ -92,11 +92,12 @@ def steps_of(runs: Runs, videos: Path | None, quick: bool) -> list[Step]:
     )
     steps = [
         Step(
-            "train on them: clips, stage 1, codes, stage 2, evaluation", lambda: [[*submit, "pipeline", *runs.settings]]
+            "train on them: clips, stage 1, codes, stage 2, evaluation, a page",
+            lambda: [[*submit, "pipeline", *runs.settings]],
         ),
         Step("take the sound away from videos that were not trained on", lambda: _silenced(runs, out / "silent")),
         Step("give them sound by what is seen", lambda: [_infer(runs, out)]),
-        Step("a page of it all", lambda: [_report(runs, out)]),
+        Step("the page of it all", lambda: [_page(runs, out)]),
     ]
     if videos is None:
         steps.insert(0, Step("videos to learn from: aircraft that fly past", lambda: [_flybys(out / "videos", quick)]))
@@ -127,9 +128,8 @@ def _infer(runs: Runs, out: Path) -> list[str]:
     return _python("v2a.infer", str(out / "silent"), "--model", str(runs.folder("audio")), "--out", str(out / "sounds"))
 
 
-def _report(runs: Runs, out: Path) -> list[str]:
-    shown = [str(runs.evaluation()), str(runs.folder("audio")), str(runs.folder("vqvae"))]
-    return _python("v2a.report", *shown, "--out", str(out / "report.html"))
+def _page(runs: Runs, out: Path) -> list[str]:
+    return ["cp", str(page_of(out / "runs", runs.folder("evaluate"))), str(out / "report.html")]
 
 
 def _python(module: str, *arguments: str) -> list[str]:

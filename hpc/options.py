@@ -17,7 +17,7 @@ examples:
   python -m hpc.submit --nodes 2 --ranks-per-node 4 --gpus-per-node 4 --partition t4 stage=selftest steps=500
   python -m hpc.submit --cluster local --ranks-per-node 2 stage=selftest      two ranks on this machine
   python -m hpc.submit --nodes 4 --dry-run stage=selftest        what would be submitted
-  python -m hpc.submit --nodes 4 pipeline videos=clips/          prepare, vqvae, codes, audio, evaluate, each after the one before
+  python -m hpc.submit --nodes 4 pipeline videos=clips/          prepare, vqvae, codes, audio, evaluate, report, one after the other
   python -m hpc.submit pipeline videos=clips/ preset=tiny vqvae.train.steps=500 --dry-run
   python -m hpc.submit --profile rosie --partition dgx --time 1-00:00:00 stage=selftest
 """

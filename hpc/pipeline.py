@@ -1,4 +1,4 @@
-"""From videos to an evaluated model in one command: prepare, vqvae, codes, audio, evaluate, each after the one before."""
+"""From videos to a page that shows how good it is, in one command: each link of `STAGES` after the one before."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from hpc.states import RunState, state_of
 from v2a.config import ConfigError
 from v2a.stages import load_config
 
-STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate")
+STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate", "report")
 _OWN = ("videos", "data", "codes", "preset")
 # What a link reads and where it writes follows from the links before it.
 _FOLLOWS = {
     "prepare": ("videos", "out"), "vqvae": ("data",), "codes": ("model", "data", "out"), "audio": ("model", "codes", "data"),
-    "evaluate": ("model", "codes", "data"),
+    "evaluate": ("model", "codes", "data"), "report": ("runs", "page"),
 }  # fmt: skip
+# Settings of later links whose folders a link makes.
+_MAKES = {
+    "prepare": ("data",),
+    "vqvae": ("model", "runs"),
+    "codes": ("codes",),
+    "audio": ("model", "runs"),
+    "evaluate": ("runs",),
+}
 
 
 @dataclass(frozen=True)
@@ -123,8 +131,8 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
         if stage == "prepare" and not wanted.videos:
             continue  # the clips are there
         mine = dataclasses.replace(
-            request, stage=stage, settings=tuple(_settings(stage, wanted, runs, request.runs)), made_before=tuple(made),
-            made_from=made_from,
+            _shape(request, stage), stage=stage, settings=tuple(_settings(stage, wanted, runs, request.runs)),
+            made_before=tuple(made), made_from=made_from,
             after=(*request.after, before) if before is not None and waits and request.where != "local" else request.after,
         )  # fmt: skip
         try:
@@ -137,9 +145,13 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
         if stage == "prepare":
             made_from = _clips(plan, state)
         if _standing(plan).state != "finished":  # now: locally it ran meanwhile
-            made += {"prepare": ["data"], "vqvae": ["model"], "codes": ["codes"]}.get(stage, [])
-            made = [*made, "model"] if stage == "audio" and "model" not in made else made
+            made += _MAKES.get(stage, ())
             before = plan.spec.run_dir
+
+
+def _shape(request: Request, stage: str) -> Request:
+    """A page is made by one process, however many train."""
+    return dataclasses.replace(request, nodes=1, ranks_per_node=1, gpus_per_node=None) if stage == "report" else request
 
 
 def _standing(plan: Plan) -> RunState:
@@ -174,15 +186,23 @@ def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -
         found += [f"model={runs['vqvae']}", data, f"out={codes}"]
     elif stage == "audio":
         found += [f"model={runs['vqvae']}", f"codes={codes}", data]
-    else:
+    elif stage == "evaluate":
         out = evaluation_of(folder, runs["audio"])
         found += [f"model={runs['audio']}", f"codes={codes}", data, f"out={out}"]
+    else:
+        shown = (evaluation_of(folder, runs["audio"]), runs["audio"], runs["vqvae"])
+        found += [f"runs={','.join(map(str, shown))}", f"page={page_of(folder, runs['evaluate'])}"]
     return [*found, *wanted.settings.get(stage, [])]
 
 
 def evaluation_of(folder: Path, audio: Path) -> Path:
-    """Where the last link puts what it measures of an audio run, among all runs."""
+    """Where what is measured of an audio run is put, among all runs."""
     return folder / f"evaluation-of-{audio.name}"
+
+
+def page_of(folder: Path, evaluate: Path) -> Path:
+    """The page that the last link makes, among all runs; another one for another evaluation."""
+    return folder / f"report-of-{evaluate.name}.html"
 
 
 def _has_preset(stage: str, preset: str) -> bool:

@@ -16,8 +16,8 @@ from v2a.config import ConfigError
 from v2a.dataset_json import parse_manifest
 from v2a.prepare.inputs import Input, find_inputs
 
-_PATHS = ("data", "codes", "model", "videos", "out")
-_LISTS = ("models",)  # with commas
+_PATHS = ("data", "codes", "model", "videos", "out", "page")
+_LISTS = ("models", "runs")  # with commas
 _COUNTED = ("geometry", "splits", "shards")  # of a manifest; the rest is said of them, or how they were made
 
 

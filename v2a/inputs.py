@@ -36,6 +36,7 @@ def check(stage: str, config: Any, made_before: Container[str] = ()) -> None:
         if name not in made_before:
             look(config, made_before)
     check_out(getattr(config, "out", ""))
+    _check_page(getattr(config, "page", ""))
 
 
 def read_dataset(folder: str) -> dict[str, Any]:
@@ -86,6 +87,26 @@ def check_out(out: str) -> None:
         raise ConfigError(f"{out} cannot be made or written: you may not write into {there}; choose another out=DIR")
     if str(there).startswith(("/proc/", "/sys/")) or str(there) in ("/proc", "/sys"):  # where root may, and cannot
         raise ConfigError(f"{out} cannot be made: {there} is the kernel's; choose another out=DIR")
+
+
+def _check_page(page: str) -> None:
+    """See that a file can be written: nothing is there, or a file, in a folder that lets us."""
+    if not page:
+        return
+    if Path(page).expanduser().is_dir():
+        raise ConfigError(f"{page} is a folder; expected a file to write the page to, as page=report.html")
+    check_out(str(Path(page).expanduser().absolute().parent))
+
+
+def _look_at_runs(config: Any, _made: Container[str]) -> None:
+    runs = config.folders()
+    if not runs:
+        raise ConfigError("expected runs to make a page of, but got none; say runs=DIR,DIR")
+    for run in runs:
+        if not Path(run).is_dir():
+            raise ConfigError(
+                f"there is no run at {run}: say runs=DIR,DIR, of v2a.evaluate, v2a.audio, v2a.vqvae or v2a.infer"
+            )
 
 
 def _look_at_videos(config: Any, _made: Container[str]) -> None:
@@ -192,5 +213,6 @@ _LOOKS: dict[str, tuple[_Look, ...]] = {
     "codes": (("data", _look_at_clips), ("model", _VQVAE)),
     "audio": (("data", _look_at_clips), ("model", _VQVAE), ("codes", _look_at_codes)),
     "evaluate": (("data", _look_at_clips), ("model", _look_at_models), ("codes", _look_at_codes)),
+    "report": (("runs", _look_at_runs),),
     "infer": (("videos", _look_at_videos), ("model", _look_at_model("audio", "python -m v2a.audio trains one"))),
 }

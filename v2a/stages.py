@@ -46,6 +46,7 @@ _STAGES = {
         "measures decoders of sound on a test split, null baselines beside them, shared out clip by clip",
         shares_tasks=True,
     ),
+    "report": _Stage("v2a.report", "makes one page of what runs came to", shares_tasks=True, uses_gpu=False),
     "infer": _Stage("v2a.infer", "makes sound for silent videos, shared out video by video", shares_tasks=True),
     "selftest": _Stage("v2a.selftest", "trains a small 3D network on made-up clips: does this cluster train?"),
 }

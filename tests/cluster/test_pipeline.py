@@ -14,7 +14,7 @@ from tests.cluster.testbed import Testbed, wait_until
 from v2a.synthetic.__main__ import main as make_videos
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
-STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate")
+STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate", "report")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_from_videos_to_the_page(cluster: Testbed, place: Path) -> None:
     assert make_videos(["flyby", f"out={place / 'my videos'}", *size]) == 0
     plan = cluster.run(*_door(place, "--dry-run")).stdout
     assert [line.split()[1] for line in plan.splitlines() if line[0].isdigit()] == list(STAGES)
-    assert plan.count("to do") == 5
+    assert plan.count("to do") == 6
     assert not (place / "runs").exists()
 
     done = cluster.run(*_door(place, "--follow"), timeout=1500)
@@ -65,22 +65,21 @@ def test_from_videos_to_the_page(cluster: Testbed, place: Path) -> None:
     runs = _runs(place)
     assert sorted(runs) == sorted(STAGES)
     results = {stage: json.loads((run / "result.json").read_text()) for stage, run in runs.items()}
+    assert results.pop("report")["world_size"] == 1
     assert {result["world_size"] for result in results.values()} == {2}
     assert (results["vqvae"]["step"], results["audio"]["step"]) == (20, 20)
     hosts = "".join(path.read_text() for path in runs["vqvae"].glob("submitit/*_log.out"))
     assert "on t4-1 (" in hosts
     assert "on t4-2 (" in hosts
 
-    page = place / "page.html"
-    evaluation = place / "runs" / f"evaluation-of-{runs['audio'].name}"
-    shown = [str(path) for path in (evaluation, runs["audio"], runs["vqvae"])]
-    cluster.run(sys.executable, "-m", "v2a.report", *shown, "--out", str(page))
+    page = place / "runs" / f"report-of-{runs['evaluate'].name}.html"
+    assert f"the page: {page}" in done.stdout
     assert "<video" in page.read_text()
     assert runs["audio"].name in page.read_text()
 
     jobs = cluster.run("squeue", "-h", "-t", "all", "-o", "%i").stdout
     again = cluster.run(*_door(place, "--follow"))
-    assert again.stdout.count(": finished") == 5
+    assert again.stdout.count(": finished") == 6
     assert cluster.run("squeue", "-h", "-t", "all", "-o", "%i").stdout == jobs, "something was submitted twice"
 
 
@@ -94,7 +93,7 @@ def test_a_link_that_fails_stops_the_rest(cluster: Testbed, place: Path) -> None
     assert json.loads((runs["prepare"] / "result.json").read_text())["clips"] == 0
     assert f"pipeline: vqvae ({runs['vqvae'].name}) failed: " in done.stderr
     assert "has no clip to train on" in done.stderr
-    assert "stopped with it: codes, audio, evaluate. The same command goes on" in done.stderr
+    assert "stopped with it: codes, audio, evaluate, report. The same command goes on" in done.stderr
     assert [event["event"] for event in attempts(runs["vqvae"])][-1] == "gave up", "it would fail again"
     for stage in STAGES[2:]:
         job = str(attempts(runs[stage])[0]["job_id"])

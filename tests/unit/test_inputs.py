@@ -54,7 +54,8 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(stage: str, gon
 def test_every_stage_passes_when_all_is_there():
     write_inputs(Path())
     for stage in stage_names():
-        _check(stage, *(["videos=my clips (2)"] if stage in ("prepare", "infer") else []))
+        more = {"prepare": ["videos=my clips (2)"], "infer": ["videos=my clips (2)"], "report": ["runs=data"]}
+        _check(stage, *more.get(stage, []))
     assert read_dataset("data/clips")["geometry"]["width"] == 256
 
 

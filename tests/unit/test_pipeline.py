@@ -1,4 +1,4 @@
-"""From videos to an evaluated model: the chain, what waits for what, and what happens when a link fails."""
+"""From videos to a page: the chain, what waits for what, and what happens when a link fails."""
 
 import json
 from pathlib import Path
@@ -35,25 +35,39 @@ def _settings(job: dict[str, object]) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in run["spec"]["overrides"])
 
 
-def test_five_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+def test_six_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _pipeline("preset=tiny", "vqvae.train.steps=500") == 0
     jobs = fake_slurm.jobs()
     assert [job["flags"]["job-name"].split("-")[0] for job in jobs] == list(STAGES)
     assert [job["flags"].get("dependency") for job in jobs] == [
         None,
-        *(f"afterok:{number}" for number in range(4711, 4715)),
+        *(f"afterok:{number}" for number in range(4711, 4716)),
     ]
     assert all(job["flags"]["kill-on-invalid-dep"] == "yes" for job in jobs[1:])
-    prepare, vqvae, codes, audio, evaluate = map(_settings, jobs)
+    prepare, vqvae, codes, audio, evaluate, report = map(_settings, jobs)
     assert (prepare["videos"], prepare["out"], prepare["preset"]) == ("my clips (2)/", "data/clips", "tiny")
     assert (vqvae["data"], vqvae["preset"], vqvae["train.steps"]) == ("data/clips", "tiny", "500")
     first, second = (str(Path("runs").resolve() / jobs[number]["flags"]["job-name"]) for number in (1, 3))
     assert codes["model"] == audio["model"] == first
     assert codes["out"] == audio["codes"] == evaluate["codes"] == f"data/codes-{Path(first).name}"
     assert evaluate["model"] == second
+    evaluated = f"report-of-{jobs[4]['flags']['job-name']}.html"
+    assert report == {"runs": f"runs/evaluation-of-{Path(second).name},{second},{first}", "page": f"runs/{evaluated}"}
+    assert [job["flags"]["nodes"] for job in jobs] == ["2", "2", "2", "2", "2", "1"], "a page is one process's"
     said = capsys.readouterr().out
     assert "prepare (prepare-" in said
-    assert "submitted as job 4715" in said
+    assert "submitted as job 4716" in said
+    assert f"the page will be: runs/{evaluated}" in said
+
+
+def test_another_evaluation_has_another_page(fake_slurm: FakeSlurm):
+    assert _pipeline() == 0
+    assert _pipeline("evaluate.clips=5") == 0
+    before, after = (
+        [job["flags"]["job-name"] for job in jobs] for jobs in (fake_slurm.jobs()[4:6], fake_slurm.jobs()[6:])
+    )
+    assert len(before) == len(after) == 2
+    assert set(before).isdisjoint(after)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +97,7 @@ def test_what_never_finishes_is_not_waited_for(
 def test_the_same_again_submits_nothing_twice(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert _pipeline() == 0
     assert _pipeline() == 0
-    assert len(fake_slurm.jobs()) == 5
+    assert len(fake_slurm.jobs()) == 6
     assert "pending already as job 4711" in capsys.readouterr().out
 
 
@@ -91,15 +105,16 @@ def test_what_is_done_is_not_done_again(fake_slurm: FakeSlurm, capsys: pytest.Ca
     assert _pipeline() == 0
     _finish(fake_slurm, "4711")
     write_clips(Path("data/clips"))
-    for job_id in ("4712", "4713", "4714", "4715"):
+    for job_id in ("4712", "4713", "4714", "4715", "4716"):
         fake_slurm.set(job_id, state="CANCELLED")
     assert _pipeline() == 0
     jobs = fake_slurm.jobs()
-    assert [job["flags"].get("dependency") for job in jobs[5:]] == [
+    assert [job["flags"].get("dependency") for job in jobs[6:]] == [
         None,
-        "afterok:4716",
         "afterok:4717",
         "afterok:4718",
+        "afterok:4719",
+        "afterok:4720",
     ]
     assert ": finished" in capsys.readouterr().out
 
@@ -116,12 +131,12 @@ def test_new_videos_are_prepared_and_trained_on_anew(fake_slurm: FakeSlurm, caps
     (Path("my clips (2)") / "b.mp4").touch()
     assert _pipeline() == 0
     names = [job["flags"]["job-name"] for job in fake_slurm.jobs()]
-    assert names[5] == names[0]
-    assert len(set(names)) == 9, "four new runs read the new clips"
-    assert fake_slurm.jobs()[6]["flags"]["dependency"] == "afterok:4716"
+    assert names[6] == names[0]
+    assert len(set(names)) == 11, "five new runs read the new clips"
+    assert fake_slurm.jobs()[7]["flags"]["dependency"] == "afterok:4717"
     (Path("my clips (2)") / "c.mp4").touch()
     assert _pipeline() == 0
-    assert len(fake_slurm.jobs()) == 10, "what waits already is not joined by another"
+    assert len(fake_slurm.jobs()) == 12, "what waits already is not joined by another"
 
 
 def test_a_dry_run_shows_the_chain(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
@@ -140,7 +155,7 @@ def test_without_videos_it_begins_with_clips_that_are_there(fake_slurm: FakeSlur
     assert "submit: vqvae: there is no data set at data/clips: python -m v2a.prepare" in capsys.readouterr().err
     write_clips(Path("data/clips"))
     assert submit.main(["pipeline", "data=data/clips"]) == 0
-    assert len(fake_slurm.jobs()) == 4
+    assert len(fake_slurm.jobs()) == 5
 
 
 def test_a_link_that_fails_stops_the_rest_and_is_named(
@@ -156,8 +171,8 @@ def test_a_link_that_fails_stops_the_rest_and_is_named(
     assert _pipeline("--follow") == 1
     said = capsys.readouterr().err
     assert said.startswith("pipeline: vqvae (vqvae-")
-    assert "failed: no room; stopped with it: codes, audio, evaluate. The same command goes on" in said
-    assert [job["state"] for job in fake_slurm.jobs()] == ["PENDING", "PENDING", "CANCELLED", "CANCELLED", "CANCELLED"]
+    assert "failed: no room; stopped with it: codes, audio, evaluate, report. The same command goes on" in said
+    assert [job["state"] for job in fake_slurm.jobs()] == ["PENDING", "PENDING", *["CANCELLED"] * 4]
 
 
 def test_codes_of_ones_own_place(fake_slurm: FakeSlurm):
@@ -180,6 +195,8 @@ def test_codes_of_ones_own_place(fake_slurm: FakeSlurm):
             r"expected no prepare.out, for it follows from the links before; .* say videos=…, data=…, codes=…",
         ),
         ("codes.out=elsewhere", "expected no codes.out"),
+        ("report.clips=-1", "report: expected clips from 0 to 1000"),
+        ("report.page=x.html", "expected no report.page"),
     ],
 )
 def test_settings_that_no_link_has_are_refused(setting: str, message: str):

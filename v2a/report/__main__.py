@@ -78,19 +78,17 @@ def _report(options: argparse.Namespace, command: str) -> int:
         print("\n".join(describe(sections, options.clips)))
         print(f"{options.out}, {options.max_mb:g} MB at most; dry run: nothing is written")
         return 0
-    if options.out.is_dir():
-        raise ReportError(f"{options.out} is a folder; expected a file to write the page to, as --out report.html")
     from v2a.evaluate.progress import Progress  # torch takes a second: not for --help
-    from v2a.report.build import build
-    from v2a.whole import write_whole
+    from v2a.report.config import Config
+    from v2a.report.make import make_page
 
     progress = Progress()
     try:
-        text = build(sections, options.clips, int(options.max_mb * 1e6), command, progress.show)
+        config = Config(page=str(options.out), clips=options.clips, max_mb=options.max_mb)
+        size = make_page(sections, config, command, progress.show)
     finally:
         progress.close()
-    write_whole(options.out, text.encode())
-    print(f"{options.out}: {len(text.encode()) / 1e6:.1f} MB")
+    print(f"{options.out}: {size:.1f} MB")
     return 0
 
 

@@ -27,7 +27,7 @@ def test_a_dry_run_on_slurm_shows_submitits_parameters(
     assert slurm.jobs() == []
 
 
-_STAGES = ("selftest", "prepare", "vqvae", "codes", "audio", "evaluate", "infer")
+_STAGES = ("selftest", "prepare", "vqvae", "codes", "audio", "evaluate", "report", "infer")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,9 @@ def test_dry_runs_are_the_golden_files(
     # Whatever torch is installed here, the golden files are of one for GPUs.
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2.10.0")
     for stage in _STAGES:
-        more = ["videos=my clips (2)/"] if stage in ("prepare", "infer") else []
+        more = {"prepare": ["videos=my clips (2)/"], "infer": ["videos=my clips (2)/"], "report": ["runs=data"]}.get(
+            stage, []
+        )
         assert run(*options, "--dry-run", f"stage={stage}", *more, runs=tmp_path / "runs") == 0, stage
     shown = capsys.readouterr().out.replace(str(tmp_path.resolve()), "HERE").replace(sys.executable, "PYTHON")
     # Names follow from the settings' defaults, which other tests hold.

@@ -1,0 +1,40 @@
+"""From runs to the file of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from v2a.report.config import Config
+from v2a.report.errors import ReportError
+from v2a.report.section import Section
+
+Tick = Callable[[str, int, int], None]
+
+
+def make_page(sections: Sequence[Section], config: Config, command: str, tick: Tick) -> float:
+    """Build a page and write it, whole or not at all.
+
+    Args:
+        sections: of runs, in their order.
+        config: which file, and how large it may be.
+        command: that makes the page again.
+        tick: called before and after each video: what is done, how far, and of how many.
+
+    Returns:
+        Its megabytes.
+
+    Raises:
+        ReportError: a page that cannot be made.
+        OSError: it cannot be written.
+    """
+    page = Path(config.page)
+    if page.is_dir():
+        raise ReportError(f"{page} is a folder; expected a file to write the page to, as report.html")
+    from v2a.report.build import build
+    from v2a.whole import write_whole
+
+    text = build(sections, config.clips, int(config.max_mb * 1e6), command, tick).encode()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(page, text)
+    return len(text) / 1e6
