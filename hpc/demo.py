@@ -2,6 +2,7 @@
 
 python -m hpc.demo                          made-up fly-bys; about ten minutes on two cores
 python -m hpc.demo --videos clips/          your own videos, with their sound
+python -m hpc.demo --videos clips/ --group '^film\\d+'
 python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
 python -m hpc.demo --dry-run                the commands, in order
 """
@@ -104,9 +105,16 @@ def steps_of(runs: Runs, videos: Path | None, quick: bool) -> list[Step]:
     return steps
 
 
-def runs_of(out: Path, videos: Path | None, quick: bool, ranks: int) -> Runs:
-    """The runs that the demo will have; arguments as of `steps_of`, `ranks` that train."""
+def runs_of(out: Path, videos: Path | None, group: str, quick: bool, ranks: int) -> Runs:
+    """The runs that the demo will have.
+
+    Args:
+        out, videos, quick: as of `steps_of`.
+        group: a regular expression: videos whose names match alike stay in one split; empty for none.
+        ranks: that train.
+    """
     settings = [f"videos={videos or out / 'videos'}", f"data={out / 'clips'}"]
+    settings += [f"prepare.split.group={group}"] if group else []
     return Runs(out, (*settings, *(_QUICK if quick else _FULL), *(_OWN_SPLIT if videos else _MADE_UP_SPLIT)), ranks)
 
 
@@ -188,6 +196,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--videos", type=Path, help="a folder, a list or a CSV of videos with sound (default: made-up fly-bys)"
     )
+    alike = "a regular expression: videos whose names match alike are cuts of one recording, and stay on one side of the split"
+    top.add_argument("--group", default="", metavar="REGEX", help=alike)
     top.add_argument("--out", type=Path, default=Path("demo"), help="folder of all that is made (default: demo)")
     top.add_argument("--quick", action="store_true", help="small: shows only that everything works")
     top.add_argument("--dry-run", action="store_true", help="show the steps, run nothing")
@@ -204,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     ranks = 2 if importlib.util.find_spec("horovod") else 1
-    runs = runs_of(options.out, options.videos, options.quick, ranks)
+    runs = runs_of(options.out, options.videos, options.group, options.quick, ranks)
     steps = steps_of(runs, options.videos, options.quick)
     if options.dry_run:
         print("\n".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1)))

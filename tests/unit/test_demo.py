@@ -1,6 +1,7 @@
 """The demo's road: its commands, what stops it, and, slow, all of it."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ def test_ones_own_videos_need_no_made_up_ones(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "synthetic" not in said
     assert f"pipeline videos={tmp_path} " in said
+    assert "split.group" not in said
+    assert demo.main(["--dry-run", "--videos", str(tmp_path), "--group", r"^film\d+|it's"]) == 0
+    assert shlex.quote(r"prepare.split.group=^film\d+|it's") in capsys.readouterr().out
+    make = ["make", "--no-print-directory", "--dry-run", "-o", "setup", "demo", "VIDEOS=x", "GROUP=^film|it's"]
+    told = subprocess.run(make, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    assert shlex.split(told)[-2:] == ["--group", "^film|it's"]
 
 
 def test_videos_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
