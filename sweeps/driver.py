@@ -49,6 +49,7 @@ class Driver:
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
         self._table, self._presence = Table(sweep), Presence(sweep, folder)
         self._looked = self._said = -1e9
+        self._lost: set[int] = set()  # at the last look
         self._enough = False
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -99,12 +100,14 @@ class Driver:
             raise
 
     def _mine(self, running: list[Running]) -> list[Running]:
-        """Trials that this driver started, or one that is no more: they fill its places."""
-        handles = [(trial, trial.handle) for trial in running]
-        return [
-            trial for trial, handle in handles
-            if handle is None or handle.driver == str(self._lock) or not is_held(Path(handle.driver or "nobody"))
-        ]  # fmt: skip
+        """Trials that fill this driver's places: those that it started, those of a driver that is no more, and those that are lost.
+        A worker's is the worker's."""
+        return [trial for trial in running if trial.number in self._lost or self._is_mine(trial.handle)]
+
+    def _is_mine(self, handle: Handle | None) -> bool:
+        if handle is None or handle.driver == str(self._lock):
+            return True
+        return handle.driver != "" and not is_held(Path(handle.driver))
 
     def _revive(self, running: list[Running]) -> list[Running]:
         """Start lost trials again, while there is room; those that fail for good are left out."""
@@ -113,12 +116,13 @@ class Driver:
             return running
         self._looked = now
         lost = find_lost(running)
-        gone = {trial.number for trial, _ in lost}
-        room = self._options.parallel - sum(trial.number not in gone for trial in self._mine(running))
+        self._lost = {trial.number for trial, _ in lost}
+        room = self._options.parallel - sum(trial.number not in self._lost for trial in self._mine(running))
         for trial, before in lost[: max(0, room)]:
             handle = next_attempt(self._sweep, trial, before, self._me, self._options.retries)
             if handle is not None:
                 self._start(trial, handle, others=len(running) > len(lost))
+            self._lost.discard(trial.number)
         return self._sweep.running() if lost else running
 
     def _start_more(self, running: list[Running], again: bool = False) -> list[Running]:
