@@ -21,6 +21,7 @@ from sweeps.running import Running
 from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
 from sweeps.trial_folder import Handle, Outcome, hold, is_held, write_handle
+from sweeps.unseen import Unseen
 
 _QUIET_S = 60.0  # between two sentences about the same trouble
 
@@ -38,16 +39,11 @@ class Driver:
     """
 
     def __init__(self, sweep: Sweep, folder: Path, launcher: Launcher, options: Options, look_s: float = 1.0) -> None:
-        self._sweep, self._folder, self._launcher, self._options, self._look_s = (
-            sweep,
-            folder,
-            launcher,
-            options,
-            look_s,
-        )
+        self._sweep, self._folder, self._launcher = sweep.seen_from(folder), folder, launcher
+        self._options, self._look_s = options, look_s
         self._lock = folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}.lock"
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
-        self._table, self._presence = Table(sweep), Presence(sweep, folder)
+        self._table, self._presence, self._unseen = Table(self._sweep), Presence(sweep, folder), Unseen(self._sweep)
         self._looked = self._said = -1e9
         self._lost: set[int] = set()  # at the last look
         self._enough = False
@@ -63,7 +59,7 @@ class Driver:
 
         Raises:
             sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped. Or a folder is another
-                study's, or another driver works in a folder that is not seen here.
+                study's, or another driver works in a folder that is not seen here, or trials are left in one.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
@@ -80,6 +76,7 @@ class Driver:
         while True:
             self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
+            self._unseen.say()
             if should_stop():
                 self._leave(running)
                 return False
@@ -89,6 +86,7 @@ class Driver:
             if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
                 self._table.show(last=True)
                 say_shortfall(self._sweep, self._options)
+                self._unseen.check()
                 return True
             time.sleep(self._launcher.poll_s)
 

@@ -7,18 +7,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from hpc.batch import sbatch
 from hpc.job import JobSpec
-from hpc.slurm_query import SlurmError, requeue
+from hpc.slurm_query import SlurmError
 from hpc.snapshot import take_snapshot
 from hpc.team import team_command
 from hpc.team_job import find_team
-from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
 from sweeps.presence import Presence
@@ -26,10 +24,10 @@ from sweeps.reaper import find_lost, settle_ended
 from sweeps.running import Running
 from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
-from sweeps.trial import TrialFailed
 from sweeps.trial_folder import Handle, forget_attempt, hold, is_held, read_handle, write_handle
+from sweeps.unseen import Unseen
 from sweeps.worker import work
-from sweeps.worker_folder import Worker, wait_for_worker, write_worker
+from sweeps.worker_folder import Worker, write_worker
 
 _LOCK, _LOG = "process.lock", "output.log"
 _POLL_S = 0.5
@@ -147,48 +145,6 @@ class WorkersFailed(RuntimeError):  # noqa: N818 - the name says what happened
     """Workers end again and again, and no trial does."""
 
 
-class WorkerHere:
-    """This process, inside a job of Slurm's, is the worker; with several ranks, each of them.
-
-    Args:
-        sweep: the study.
-        folder: of its runs.
-        options: how trials are chosen.
-    """
-
-    def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
-        job = os.environ["SLURM_JOB_ID"]
-        self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
-        world = read_world()
-        here = replace(options, nodes=world.size // world.local_size, ranks_per_node=world.local_size)
-        self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
-
-    def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Until there is nothing more to do in this job.
-
-        Raises:
-            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
-                several ranks has been put back into the queue.
-        """
-        del should_stop  # `work` has signals of its own
-        if read_world().rank == 0:
-            Presence(self._sweep, self._folder.parent.parent, self._worker.handle).say()
-            write_worker(self._folder, self._worker)
-        wait_for_worker(self._folder)
-        try:
-            done = work(self._folder) == 0
-        except TrialFailed:
-            if read_world().size > 1:
-                with suppress(SlurmError):  # another rank was quicker
-                    requeue(self._worker.handle.name)
-                    print("the job goes back into the queue, for the next trial", flush=True)
-            raise
-        if read_world().rank == 0:
-            say_shortfall(self._sweep, self._worker.options)
-        self._sweep.check_objectives()
-        return done
-
-
 class Supervisor:
     """Keeps workers at work, and tells the study of trials whose worker died after they ended.
 
@@ -201,8 +157,9 @@ class Supervisor:
     """
 
     def __init__(self, sweep: Sweep, folder: Path, places: Places, options: Options, look_s: float = 1.0) -> None:
-        self._sweep, self._folder, self._places, self._options, self._look_s = sweep, folder, places, options, look_s
-        self._table, self._presence = Table(sweep), Presence(sweep, folder)
+        self._sweep, self._folder, self._places = sweep.seen_from(folder), folder, places
+        self._options, self._look_s = options, look_s
+        self._table, self._presence, self._unseen = Table(self._sweep), Presence(sweep, folder), Unseen(self._sweep)
         self._looked = self._said = -1e9
         self._starts, self._ended = 0, -1
         self._begun = False
@@ -212,7 +169,7 @@ class Supervisor:
 
         Raises:
             WorkersFailed: workers end again and again, and no trial does.
-            sweeps.plan.StudyError: the objective is no metric of the runs.
+            sweeps.plan.StudyError: the objective is no metric of the runs, or trials are left in a folder that is not seen here.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours, and has none.
         """
         with self._presence:
@@ -222,10 +179,12 @@ class Supervisor:
         while not should_stop():
             self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
+            self._unseen.say()
             self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough() and self._sweep.is_over(self._options.trials, self._options.sampler):
                 self._table.show(last=True)
                 say_shortfall(self._sweep, self._options)
+                self._unseen.check()
                 return True
             if time.monotonic() - self._looked >= self._look_s:
                 self._looked = time.monotonic()

@@ -103,7 +103,9 @@ def _sbatch(folder: Path, words: list[str]) -> int:
     if (folder / "refuse").exists():
         return _fail((folder / "refuse").read_text())
     if (folder / "most").exists() and sum(map(_lives, _jobs(folder).values())) >= int((folder / "most").read_text()):
-        return _fail("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)")
+        return _fail(
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)"
+        )
     script = Path(words[-1]).read_text()
     flags = {}
     for line in script.splitlines():
