@@ -23,7 +23,8 @@ from sweeps.samplers import check_grid
 from sweeps.space import Parameter, SpaceError, from_items, parse_parameter
 from sweeps.space_check import check_space
 from sweeps.study import Sweep
-from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor, WorkerHere
+from sweeps.worker_here import WorkerHere
+from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor
 
 JOURNAL = "study.log"  # in the study's folder
 TRIALS = 12

@@ -21,6 +21,7 @@ from sweeps.running import Running
 from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
 from sweeps.trial_folder import Handle, Outcome, hold, is_held, write_handle
+from sweeps.unseen import Unseen
 
 _QUIET_S = 60.0  # between two sentences about the same trouble
 
@@ -38,17 +39,13 @@ class Driver:
     """
 
     def __init__(self, sweep: Sweep, folder: Path, launcher: Launcher, options: Options, look_s: float = 1.0) -> None:
-        self._sweep, self._folder, self._launcher, self._options, self._look_s = (
-            sweep,
-            folder,
-            launcher,
-            options,
-            look_s,
-        )
+        self._sweep, self._folder, self._launcher = sweep.seen_from(folder), folder, launcher
+        self._options, self._look_s = options, look_s
         self._lock = folder / "drivers" / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}.lock"
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
-        self._table, self._presence = Table(sweep), Presence(sweep, folder)
+        self._table, self._presence, self._unseen = Table(self._sweep), Presence(sweep, folder), Unseen(self._sweep)
         self._looked = self._said = -1e9
+        self._lost: set[int] = set()  # at the last look
         self._enough = False
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
@@ -62,7 +59,7 @@ class Driver:
 
         Raises:
             sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped. Or a folder is another
-                study's, or another driver works in a folder that is not seen here.
+                study's, or another driver works in a folder that is not seen here, or trials are left in one.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
@@ -79,6 +76,7 @@ class Driver:
         while True:
             self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
+            self._unseen.say()
             if should_stop():
                 self._leave(running)
                 return False
@@ -88,6 +86,7 @@ class Driver:
             if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
                 self._table.show(last=True)
                 say_shortfall(self._sweep, self._options)
+                self._unseen.check()
                 return True
             time.sleep(self._launcher.poll_s)
 
@@ -99,12 +98,14 @@ class Driver:
             raise
 
     def _mine(self, running: list[Running]) -> list[Running]:
-        """Trials that this driver started, or one that is no more: they fill its places."""
-        handles = [(trial, trial.handle) for trial in running]
-        return [
-            trial for trial, handle in handles
-            if handle is None or handle.driver == str(self._lock) or not is_held(Path(handle.driver or "nobody"))
-        ]  # fmt: skip
+        """Trials that fill this driver's places: those that it started, those of a driver that is no more, and those that are lost.
+        A worker's is the worker's."""
+        return [trial for trial in running if trial.number in self._lost or self._is_mine(trial.handle)]
+
+    def _is_mine(self, handle: Handle | None) -> bool:
+        if handle is None or handle.driver == str(self._lock):
+            return True
+        return handle.driver != "" and not is_held(Path(handle.driver))
 
     def _revive(self, running: list[Running]) -> list[Running]:
         """Start lost trials again, while there is room; those that fail for good are left out."""
@@ -113,12 +114,13 @@ class Driver:
             return running
         self._looked = now
         lost = find_lost(running)
-        gone = {trial.number for trial, _ in lost}
-        room = self._options.parallel - sum(trial.number not in gone for trial in self._mine(running))
+        self._lost = {trial.number for trial, _ in lost}
+        room = self._options.parallel - sum(trial.number not in self._lost for trial in self._mine(running))
         for trial, before in lost[: max(0, room)]:
             handle = next_attempt(self._sweep, trial, before, self._me, self._options.retries)
             if handle is not None:
                 self._start(trial, handle, others=len(running) > len(lost))
+            self._lost.discard(trial.number)
         return self._sweep.running() if lost else running
 
     def _start_more(self, running: list[Running], again: bool = False) -> list[Running]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.running import Running, running_trial
+from sweeps.runs_folder import Here
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FOLDER, REASON, ASIDE = "folder", "reason", "set_aside"
+RUNS = "runs"  # of a trial: which folder of runs it is in, and the host where it began
 MISSING = "missing_metric"
 ENDED_UNASKED = "its process ended while it was chosen"
 _USED_UP, _GRID_USED_UP = "used_up", "grid_used_up"  # of a study: why there are no other parameters
@@ -29,10 +31,11 @@ class Entries:
         storage: Optuna's, which has the study.
         study: Optuna's.
         mark: that no other study has, whatever its name.
+        here: what this process sees of the runs.
     """
 
-    def __init__(self, storage: BaseStorage, study: Study, mark: str) -> None:
-        self.study, self.mark = study, mark
+    def __init__(self, storage: BaseStorage, study: Study, mark: str, here: Here) -> None:
+        self.study, self.mark, self.here = study, mark, here
         self._storage = storage
 
     # --- what there is ------------------------------------------------------------------------------------------------
@@ -42,12 +45,24 @@ class Entries:
         return [trial for trial in self.study.get_trials(deepcopy=False) if ASIDE not in trial.user_attrs]
 
     def running(self) -> list[Running]:
-        """Trials that have begun."""
+        """Trials that have begun, and whose folder is seen here."""
         return [
-            running_trial(self.mark, trial.number, trial.params, Path(trial.user_attrs[FOLDER]))
-            for trial in self.trials()
-            if trial.state.name == "RUNNING" and FOLDER in trial.user_attrs
+            running_trial(self.mark, trial.number, trial.params, folder)
+            for trial in self._running()
+            if (folder := self.folder_of(trial)) is not None
         ]
+
+    def unseen(self) -> list[FrozenTrial]:
+        """Trials that have begun, in a folder that is not seen here: nobody here knows whether they run."""
+        return [trial for trial in self._running() if self.folder_of(trial) is None]
+
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials() if trial.state.name == "RUNNING" and FOLDER in trial.user_attrs]
+
+    def folder_of(self, trial: FrozenTrial) -> Path | None:
+        """Where the run of a trial that has begun is here; None when that is not seen."""
+        kept, runs = Path(trial.user_attrs[FOLDER]), trial.user_attrs.get(RUNS, {}).get("id")
+        return self.here.find(kept, runs, running_trial(self.mark, trial.number, trial.params, kept).owner.owns)
 
     def made(self) -> int:
         """Number of all trials, those that were set aside among them."""

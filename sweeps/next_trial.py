@@ -6,14 +6,16 @@ Nothing here locks: `sweeps.study.Sweep.claim` does, and looks again at what was
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc.stage_settings import ConfigError
-from sweeps.entries import FOLDER, Entries
+from sweeps.entries import FOLDER, RUNS, Entries
 from sweeps.free import UsedUp, find_free
 from sweeps.plan import Plan, StudyError
 from sweeps.running import Running, running_trial
+from sweeps.runs_folder import folder_id
 from sweeps.samplers import make_fixed, make_sampler, suggest
 from sweeps.trial_folder import Handle
 
@@ -115,7 +117,8 @@ class NextTrial:
         except StudyError as error:
             self._entries.set_aside(asked.number, str(error))
             raise
-        asked.set_user_attr(FOLDER, str(folder))
+        asked.set_user_attr(RUNS, {"id": folder_id(folder.parent), "host": socket.gethostname()})
+        asked.set_user_attr(FOLDER, str(folder))  # the last: now it has begun
         return found
 
 

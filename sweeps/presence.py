@@ -1,13 +1,12 @@
-"""That all machines of a study see the same folder of runs: where they do not, each would find the other's trials without a
-process, and train them too. Drivers say in the study which folder they work in, again and again."""
+"""That all machines of a study see the same folder of runs: where they do not, none could go on with what the other one began.
+Drivers say in the study which folder they work in, again and again; each has an entry of its own, as long as it is at work."""
 
 from __future__ import annotations
 
-import os
+import re
 import secrets
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ from hpc.team_job import time_left
 from sweeps.launch import present
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
+from sweeps.runs_folder import folder_id
 from sweeps.study import Sweep
 from sweeps.trial_folder import Handle
 
-_FILE, _ATTRIBUTE = ".folder", "runs"
+_ENTRIES = re.compile(r"runs( \d+)?")  # of the study; "runs" of all drivers of an earlier version
 _EVERY_S = 30.0
 _FRESH_S = 120.0  # by the clocks of two machines
 _LONGEST_S = 7 * 86400.0  # of a job without a time limit, where there is no Slurm to ask whether it has ended
@@ -35,7 +35,9 @@ class Presence:
 
     def __init__(self, sweep: Sweep, folder: Path, job: Handle | None = None) -> None:
         self._sweep, self._folder, self._job = sweep, folder, job
+        self._me = f"job {job.name}" if job is not None else secrets.token_hex(8)
         self._said = -1e9
+        self._entry: str | None = None
 
     def say(self) -> None:
         """Say it, when it is time to.
@@ -45,36 +47,54 @@ class Presence:
         """
         if self._sweep.storage.place.kind != "postgresql" or time.monotonic() - self._said < _EVERY_S:
             return
-        mine: dict[str, Any] = {
-            "id": _folder_id(self._folder),
-            "host": socket.gethostname(),
-            "folder": str(self._folder),
-        }
-        if self._job is not None:
-            left = time_left()
-            mine |= {"job": self._job.name, "until": time.time() + min(left, _LONGEST_S)}
-        with self._sweep.alone():
-            there = self._word()
-            if there.get("id") != mine["id"] and _is_fresh(there):
-                self._said = -1e9
-                raise StudyError(
-                    f"a driver of the study {self._sweep.name!r} is at work in {there['folder']} on {there['host']}, which is "
-                    f"another folder than {self._folder} here: its trials would be trained twice. Name one that all machines see "
-                    f"with --runs, or choose another --study; a killed driver's word ends after {_FRESH_S / 60:.0f} minutes"
-                )
-            self._sweep.study.set_user_attr(_ATTRIBUTE, {**mine, "time": time.time()})
+        mine = self._word()
+        while True:
+            with self._sweep.alone() as held:
+                self._entry = self._find_entry(mine["id"])
+                self._sweep.study.set_user_attr(self._entry, {**mine, "time": time.time()})
+                if held():  # else another driver may have taken the same entry
+                    break
         self._said = time.monotonic()
 
     def leave(self) -> None:
-        """Say that it ends; other drivers of the same folder say again that they do not."""
-        if self._said <= 0:
+        """Say that it ends."""
+        if self._entry is None:
             return
         with self._sweep.alone():
-            if self._word().get("id") == _folder_id(self._folder):  # else one that took our silence for our end
-                self._sweep.study.set_user_attr(_ATTRIBUTE, {})
+            if (
+                self._words().get(self._entry, {}).get("driver") == self._me
+            ):  # else one that took our silence for our end
+                self._sweep.study.set_user_attr(self._entry, {})
 
     def _word(self) -> dict[str, Any]:
-        return self._sweep.study.user_attrs.get(_ATTRIBUTE) or {}
+        word = {
+            "driver": self._me,
+            "id": folder_id(self._folder),
+            "host": socket.gethostname(),
+            "folder": str(self._folder),
+        }
+        if self._job is None:
+            return word
+        return {**word, "job": self._job.name, "until": time.time() + min(time_left(), _LONGEST_S)}
+
+    def _find_entry(self, here: str) -> str:
+        """Ours, or one that nobody needs any more."""
+        words = self._words()
+        for there in words.values():
+            if there.get("driver") != self._me and there.get("id") != here and _is_fresh(there):
+                raise StudyError(
+                    f"a driver of the study {self._sweep.name!r} is at work in {there['folder']} on {there['host']}, which is "
+                    f"another folder than {self._folder} here: neither could go on with the other's trials. Name one that all "
+                    "machines see with --runs, or choose another --study; a killed driver's word ends after "
+                    f"{_FRESH_S / 60:.0f} minutes"
+                )
+        mine = [entry for entry, word in words.items() if word.get("driver") == self._me]
+        free = (entry for entry, word in words.items() if not _is_fresh(word))
+        return mine[0] if mine else next(free, f"runs {len(words)}")
+
+    def _words(self) -> dict[str, dict[str, Any]]:
+        found = self._sweep.study.user_attrs
+        return {entry: word for entry, word in found.items() if _ENTRIES.fullmatch(entry)}
 
     def __enter__(self) -> Presence:
         return self
@@ -89,15 +109,3 @@ def _is_fresh(word: dict[str, Any]) -> bool:
     if abs(time.time() - word.get("time", 0.0)) < _FRESH_S:
         return True
     return time.time() < word.get("until", 0.0) and present([Handle("slurm", str(word["job"]))])[0]
-
-
-def _folder_id(folder: Path) -> str:
-    """What no other folder has; written once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{_FILE}.{secrets.token_hex(4)}"
-    if not (folder / _FILE).exists():
-        unfinished.write_text(secrets.token_hex(8))
-        with suppress(FileExistsError):
-            os.link(unfinished, folder / _FILE)
-        unfinished.unlink()
-    return (folder / _FILE).read_text()

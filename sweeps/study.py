@@ -13,6 +13,7 @@ from sweeps.next_trial import NextTrial
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
 from sweeps.plan import Plan, StudyError
 from sweeps.running import Running
+from sweeps.runs_folder import look_from
 from sweeps.storage import Held, Storage
 from sweeps.trial_folder import Handle, Outcome
 
@@ -31,17 +32,27 @@ class Sweep:
         study: Optuna's.
         plan: what it is about.
         mark: that no other study has, whatever its name.
+        runs: folder of the runs, as it is seen here.
     """
 
-    def __init__(self, storage: Storage, study: Study, plan: Plan, mark: str) -> None:
+    def __init__(self, storage: Storage, study: Study, plan: Plan, mark: str, runs: Path | None = None) -> None:
         self.storage, self.study, self.plan = storage, study, plan
-        self._entries = Entries(storage.optuna, study, mark)
+        here = look_from(runs, one_machine=storage.place.kind != "postgresql")
+        self._entries = Entries(storage.optuna, study, mark, here)
         self._next = NextTrial(self._entries, plan)
 
     @property
     def name(self) -> str:
         """Of the study."""
         return self.study.study_name
+
+    def seen_from(self, runs: Path) -> Sweep:
+        """The same study, for who works in this folder of runs; it is made when missing.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        return Sweep(self.storage, self.study, self.plan, self._entries.mark, runs)
 
     def alone(self) -> AbstractContextManager[Held]:
         """The lock over all processes under which the study is changed."""
@@ -62,8 +73,16 @@ class Sweep:
         return self._entries.trials()
 
     def running(self) -> list[Running]:
-        """Trials that have begun."""
+        """Trials that have begun, and whose folder is seen here."""
         return self._entries.running()
+
+    def unseen(self) -> list[FrozenTrial]:
+        """Trials that have begun, in a folder that is not seen here: nobody here knows whether they run."""
+        return self._entries.unseen()
+
+    def folder_of(self, trial: FrozenTrial) -> Path | None:
+        """Where the run of a trial that has begun is here; None when that is not seen."""
+        return self._entries.folder_of(trial)
 
     def is_full(self, trials: int, sampler: str = "") -> bool:
         """Whether so many trials have begun, or it is known that the sampler has no other parameters."""
@@ -113,8 +132,8 @@ class Sweep:
                 return found
 
     def is_over(self, trials: int, sampler: str = "") -> bool:
-        """Whether so many trials have begun and ended. A trial that is just chosen counts as begun and is none of `running` yet, so
-        this waits until nobody chooses."""
+        """Whether so many trials have begun, and all that are seen here have ended. A trial that is just chosen counts as begun and
+        is none of `running` yet, so this waits until nobody chooses."""
 
         def over() -> bool:
             self._entries.set_aside_unasked()

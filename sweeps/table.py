@@ -24,17 +24,16 @@ Row = tuple[str, str, str, str, str, str]
 
 def rows_of(sweep: Sweep) -> list[Row]:
     """A row for each trial: number, state, value, step, node, parameters or the reason of a failure."""
-    return [_row(trial) for trial in sweep.trials()]
+    return [_row(trial, sweep.folder_of(trial) if FOLDER in trial.user_attrs else None) for trial in sweep.trials()]
 
 
-def _row(trial: FrozenTrial) -> Row:
+def _row(trial: FrozenTrial, folder: Path | None) -> Row:
     steps = list(trial.intermediate_values)
     if trial.state.name in ("COMPLETE", "PRUNED") and trial.values:
         value = " ".join(f"{number:.5g}" for number in trial.values)
     else:
         value = f"{trial.intermediate_values[steps[-1]]:.5g}" if steps else ""
-    folder = trial.user_attrs.get(FOLDER)
-    host = read_place(Path(folder))[0] if folder else ""
+    host = read_place(folder)[0] if folder is not None else ""
     params = "  ".join(f"{name}={_short(chosen)}" for name, chosen in trial.params.items())
     reason = trial.user_attrs.get(REASON, "") if trial.state.name == "FAIL" else ""
     step = str(max(steps)) if steps else ""

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,18 @@ def read_task(folder: Path) -> Task:
 def write_handle(folder: Path, handle: Handle) -> None:
     """Say who runs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / HANDLE, asdict(handle))
+    names = {"name": _from_runs(folder, handle.name), "driver": _from_runs(folder, handle.driver)}
+    write_json(folder / HANDLE, {**asdict(handle), **names})
+
+
+def _from_runs(folder: Path, name: str) -> str:
+    """A lock file as seen from the folder of runs, which may be moved, and have another path on another machine."""
+    inside = os.path.isabs(name) and Path(name).is_relative_to(folder.parent)
+    return f"./{Path(name).relative_to(folder.parent)}" if inside else name
+
+
+def _from_here(folder: Path, name: str) -> str:
+    return str(folder.parent / name) if name.startswith("./") else name
 
 
 def forget_attempt(folder: Path) -> None:
@@ -124,8 +135,9 @@ def forget_attempt(folder: Path) -> None:
 def read_handle(folder: Path) -> Handle | None:
     """Who runs it; None when nobody has said so."""
     try:
-        return Handle(**read_json(folder / HANDLE))
-    except TypeError:
+        found = Handle(**read_json(folder / HANDLE))
+        return replace(found, name=_from_here(folder, found.name), driver=_from_here(folder, found.driver))
+    except (TypeError, AttributeError):
         return None
 
 

@@ -72,7 +72,7 @@ class Chooser:
 
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             storage = open_storage(place_of(self._worker.options.storage), patience_s=_TURN_S, first_s=_TURN_S)
-            self._sweep = open_sweep(storage, self._worker.study, None)
+            self._sweep = open_sweep(storage, self._worker.study, None).seen_from(Path(self._worker.folder))
         return self._sweep
 
     def _choose(self, sweep: Sweep) -> dict[str, Any]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from hpc.batch import sbatch
 from hpc.job import JobSpec
-from hpc.slurm_query import SlurmError, requeue
+from hpc.slurm_query import SlurmError
 from hpc.snapshot import take_snapshot
 from hpc.team import team_command
 from hpc.team_job import find_team
-from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
 from sweeps.presence import Presence
@@ -25,21 +24,30 @@ from sweeps.reaper import find_lost, settle_ended
 from sweeps.running import Running
 from sweeps.study import Sweep
 from sweeps.table import Table, say_shortfall
-from sweeps.trial import TrialFailed
-from sweeps.trial_folder import Handle, forget_attempt, hold, read_handle, write_handle
+from sweeps.trial_folder import Handle, forget_attempt, hold, is_held, read_handle, write_handle
+from sweeps.unseen import Unseen
 from sweeps.worker import work
-from sweeps.worker_folder import Worker, wait_for_worker, write_worker
+from sweeps.worker_folder import Worker, write_worker
 
 _LOCK, _LOG = "process.lock", "output.log"
 _POLL_S = 0.5
 _MOST_STARTS = 5  # of one worker, while no trial ends
+_QUIET_S = 60.0  # between two sentences about the same trouble
 
 
 class Places(Protocol):
     """Where workers run."""
 
+    def name(self, number: int) -> str:
+        """Of a worker's folder; places of the same name are one place, whoever supervises it."""
+        ...
+
     def start(self, folder: Path, worker: Worker) -> bool:
         """Start one unless it is there; whether it was started."""
+        ...
+
+    def is_there(self, folder: Path) -> bool:
+        """Whether it waits or works."""
         ...
 
     def stop(self, folder: Path) -> None:
@@ -54,11 +62,21 @@ class LocalWorkers:
     Attributes:
         ranks: of each.
         threads: for each rank.
+        host: this machine's name: another machine's workers have places of their own.
     """
 
     ranks: int = 1
     threads: int = 1
+    host: str = field(default_factory=socket.gethostname)
     _children: dict[Path, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def name(self, number: int) -> str:
+        """Host and number."""
+        return f"{self.host}-{number}"
+
+    def is_there(self, folder: Path) -> bool:
+        """By its lock."""
+        return is_held(folder / _LOCK)
 
     def start(self, folder: Path, worker: Worker) -> bool:
         """One that lives holds its lock."""
@@ -92,13 +110,21 @@ class SlurmWorkers:
     spec: JobSpec
     _code: Path | None = None
 
+    def name(self, number: int) -> str:
+        """All hosts share a cluster's jobs."""
+        return str(number)
+
+    def is_there(self, folder: Path) -> bool:
+        """In the queue, or nobody knows."""
+        return present([read_handle(folder)])[0]
+
     def start(self, folder: Path, worker: Worker) -> bool:
         """One that lives is in the queue.
 
         Raises:
             hpc.slurm_query.SlurmError: Slurm refused it, or does not answer.
         """
-        if present([read_handle(folder)])[0]:
+        if self.is_there(folder):
             return False
         write_worker(folder, replace(worker, handle=Handle("slurm", "")))
         spec = replace(self.spec, run_dir=folder)
@@ -119,48 +145,6 @@ class WorkersFailed(RuntimeError):  # noqa: N818 - the name says what happened
     """Workers end again and again, and no trial does."""
 
 
-class WorkerHere:
-    """This process, inside a job of Slurm's, is the worker; with several ranks, each of them.
-
-    Args:
-        sweep: the study.
-        folder: of its runs.
-        options: how trials are chosen.
-    """
-
-    def __init__(self, sweep: Sweep, folder: Path, options: Options) -> None:
-        job = os.environ["SLURM_JOB_ID"]
-        self._sweep, self._folder = sweep, folder / "workers" / f"job-{job}"
-        world = read_world()
-        here = replace(options, nodes=world.size // world.local_size, ranks_per_node=world.local_size)
-        self._worker = Worker(sweep.name, str(folder), here, Handle("slurm", job))
-
-    def run(self, should_stop: Callable[[], bool]) -> bool:
-        """Until there is nothing more to do in this job.
-
-        Raises:
-            sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
-                several ranks has been put back into the queue.
-        """
-        del should_stop  # `work` has signals of its own
-        if read_world().rank == 0:
-            Presence(self._sweep, self._folder.parent.parent, self._worker.handle).say()
-            write_worker(self._folder, self._worker)
-        wait_for_worker(self._folder)
-        try:
-            done = work(self._folder) == 0
-        except TrialFailed:
-            if read_world().size > 1:
-                with suppress(SlurmError):  # another rank was quicker
-                    requeue(self._worker.handle.name)
-                    print("the job goes back into the queue, for the next trial", flush=True)
-            raise
-        if read_world().rank == 0:
-            say_shortfall(self._sweep, self._worker.options)
-        self._sweep.check_objectives()
-        return done
-
-
 class Supervisor:
     """Keeps workers at work, and tells the study of trials whose worker died after they ended.
 
@@ -173,18 +157,20 @@ class Supervisor:
     """
 
     def __init__(self, sweep: Sweep, folder: Path, places: Places, options: Options, look_s: float = 1.0) -> None:
-        self._sweep, self._folder, self._places, self._options, self._look_s = sweep, folder, places, options, look_s
-        self._table, self._presence = Table(sweep), Presence(sweep, folder)
-        self._looked = -1e9
+        self._sweep, self._folder, self._places = sweep.seen_from(folder), folder, places
+        self._options, self._look_s = options, look_s
+        self._table, self._presence, self._unseen = Table(self._sweep), Presence(sweep, folder), Unseen(self._sweep)
+        self._looked = self._said = -1e9
         self._starts, self._ended = 0, -1
+        self._begun = False
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Until the study has its trials and none of them runs; False when it was asked to stop.
 
         Raises:
             WorkersFailed: workers end again and again, and no trial does.
-            sweeps.plan.StudyError: the objective is no metric of the runs.
-            hpc.slurm_query.SlurmError: Slurm takes no job of ours.
+            sweeps.plan.StudyError: the objective is no metric of the runs, or trials are left in a folder that is not seen here.
+            hpc.slurm_query.SlurmError: Slurm takes no job of ours, and has none.
         """
         with self._presence:
             return self._supervise(should_stop)
@@ -193,10 +179,12 @@ class Supervisor:
         while not should_stop():
             self._presence.say()
             running = settle_ended(self._sweep, self._sweep.running())
+            self._unseen.say()
             self._sweep.check_objectives()  # workers end by themselves
             if not running and self._enough() and self._sweep.is_over(self._options.trials, self._options.sampler):
                 self._table.show(last=True)
                 say_shortfall(self._sweep, self._options)
+                self._unseen.check()
                 return True
             if time.monotonic() - self._looked >= self._look_s:
                 self._looked = time.monotonic()
@@ -209,7 +197,7 @@ class Supervisor:
         return False
 
     def _slot(self, number: int) -> Path:
-        return self._folder / "workers" / str(number)
+        return self._folder / "workers" / self._places.name(number)
 
     def _enough(self) -> bool:
         return self._sweep.is_full(self._options.trials, self._options.sampler)
@@ -218,9 +206,30 @@ class Supervisor:
         if self._enough() and not find_lost(running):
             return  # those that run the last trials suffice
         worker = Worker(self._sweep.name, str(self._folder), self._options, Handle("process", ""))
-        for slot in range(self._options.parallel):
-            if self._places.start(self._slot(slot), worker):
+        started = 0
+        for number in range(self._options.parallel):
+            try:
+                here = self._places.start(self._slot(number), worker)
+            except SlurmError as error:  # as at the limit of jobs that wait: others are refused, too
+                self._wait(number, error)
+                break
+            if here:
+                started += 1
                 self._count_start()
+        if not self._begun and not started:
+            print(
+                f"{self._options.parallel} workers are at work already, of an earlier command or of one beside this, and none is "
+                "started: --parallel says how many there are in all",
+                flush=True,
+            )
+        self._begun = True
+
+    def _wait(self, number: int, error: SlurmError) -> None:
+        if not any(self._places.is_there(self._slot(other)) for other in range(self._options.parallel)):
+            raise error
+        if time.monotonic() - self._said > _QUIET_S:
+            self._said = time.monotonic()
+            print(f"worker {number} waits: {error}", flush=True)
 
     def _count_start(self) -> None:
         ended = sum(trial.state.is_finished() for trial in self._sweep.trials())

@@ -2,8 +2,8 @@
 does not know. `install` puts it on a PATH under all their names.
 
 Files of its folder: `sinfo` (what sinfo prints, five fields), `sacct` (what it prints; without it sacct fails), `refuse` (sbatch
-says this and fails), `deny` (scancel says this and fails), `down` (the controller does not answer), `calls` (one line for
-each call), `jobs/ID.json`, `jobs/ID.sh`.
+says this and fails), `most` (so many jobs may wait or run at once), `deny` (scancel says this and fails), `down` (the controller
+does not answer), `calls` (one line for each call), `jobs/ID.json`, `jobs/ID.sh`.
 """
 
 import json
@@ -76,6 +76,10 @@ def _save(folder: Path, job: dict[str, Any]) -> None:
     (folder / "jobs" / f"{job['id']}.json").write_text(json.dumps(job))
 
 
+def _lives(job: dict[str, Any]) -> bool:
+    return job["state"] in {"PENDING", "RUNNING"}
+
+
 def _expanded(names: str) -> list[str]:
     """ "t4-[1-2]" or "t4-1,t4-3" to names."""
     found = re.fullmatch(r"(.*)\[(\d+)-(\d+)\]", names)
@@ -98,6 +102,10 @@ def _sinfo(folder: Path, words: list[str]) -> int:
 def _sbatch(folder: Path, words: list[str]) -> int:
     if (folder / "refuse").exists():
         return _fail((folder / "refuse").read_text())
+    if (folder / "most").exists() and sum(map(_lives, _jobs(folder).values())) >= int((folder / "most").read_text()):
+        return _fail(
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)"
+        )
     script = Path(words[-1]).read_text()
     flags = {}
     for line in script.splitlines():
@@ -122,6 +130,9 @@ def _squeue(folder: Path, words: list[str]) -> int:
     jobs = _jobs(folder)
     if words[-1] == "--format=%L":
         print(jobs[wanted[0]].get("left", "1:00:00"))
+        return 0
+    if "--format=%A" in words:
+        print("\n".join(number for number in wanted[0].split(",") if number in jobs and _lives(jobs[number])))
         return 0
     if "--format=%i|%T|%r|%S|%P|%D|%N|%L|%k|%j" not in words or "--states=all" not in words:
         return _fail(f"squeue: unknown: {words}")
