@@ -123,7 +123,9 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
             open_storage(find_place(spec, tmp_path, {}))
 
 
-@pytest.mark.parametrize("content", [b"no journal\n", b"\x00\xff\n", b"[1, 2]\n", b"a note without an end", b'{"a":1}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"no journal\n", b"\x00\xff\n", b"[1, 2]\n", b"a note without an end", b'{"a":1}', b"\xff"]
+)
 def test_a_file_that_is_no_journal_is_refused(content: bytes, tmp_path: Path):
     path = tmp_path / "study.log"
     path.write_bytes(content)
