@@ -33,7 +33,7 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     Raises:
         ConfigError: no "=", an unknown key (names the nearest), a value of the wrong type or out of range.
     """
-    config, known, short = _blank(schema)
+    config, known, short = _blank(schema)  # type: ignore[arg-type]  # a class is hashable
     config, overrides = copy.deepcopy(config), list(overrides)
     for override in [*preset_settings(schema, overrides), *overrides]:
         key, equals, value = override.partition("=")
