@@ -64,8 +64,9 @@ def _intermediate(study: Study) -> Any:
     import optuna.visualization.matplotlib as plots
 
     axes = plots.plot_intermediate_values(study)
-    if len(axes.get_lines()) > _MOST_NAMED:
-        axes.get_legend().remove()
+    legend = axes.get_legend()
+    if legend is not None and len(axes.get_lines()) > _MOST_NAMED:
+        legend.remove()
     return axes
 
 
@@ -73,7 +74,7 @@ def _parallel(study: Study, drawn: dict[str, Any]) -> Any:
     """Wide enough that no name of an axis lies over the next one's."""
     import optuna.visualization.matplotlib as plots
 
-    axes = plots.plot_parallel_coordinate(study, **drawn)
+    axes: Any = plots.plot_parallel_coordinate(study, **drawn)
     names = [label.get_text() for label in axes.get_xticklabels()]
     axes.set_xticks(axes.get_xticks(), [_broken(name) for name in names], rotation=0, ha="center")
     axes.figure.set_size_inches(_PER_AXIS * len(names), _SIZE[1])
@@ -86,7 +87,8 @@ def _slices(study: Study, drawn: dict[str, Any]) -> Any:
     import optuna.visualization.matplotlib as plots
     from matplotlib.ticker import NullFormatter
 
-    axes = np.atleast_1d(plots.plot_slice(study, **drawn))
+    drawn_axes: Any = plots.plot_slice(study, **drawn)
+    axes = np.atleast_1d(drawn_axes)
     for one in axes:
         one.tick_params(axis="x", labelrotation=30)
         one.xaxis.set_minor_formatter(NullFormatter())
