@@ -137,9 +137,9 @@ def measure_pruning(folder: Path, options: argparse.Namespace) -> None:
                 folder, f"{pruner}-{seed}", "--cluster", "local", "--trials", str(options.trials), "--seed", str(seed), "--sampler",
                 "random", "--pruner", pruner, "--parallel", str(options.parallel), "--mode", "workers", *_problem(options.data, 60),
             )  # fmt: skip
-            curves.append(curve_of(sweep, 60 if options.data is None else 200))
+            curves.append(curve_of(sweep))
         shares.append(curves[1].steps[-1] / curves[0].steps[-1])
-        ends.append((curves[0].best[-1], curves[1].best[-1]))
+        ends.append((curves[0].end, curves[1].end))
         print(
             f"seed {seed}: {1 - shares[-1]:.0%} of the steps saved; best {ends[-1][0]:.5g} without, {ends[-1][1]:.5g} with"
         )

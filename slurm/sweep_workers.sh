@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Workers of a sweep that live long and run trial after trial, one for each task of the array: a QoS of four jobs is four workers,
-# however many trials there are. What comes after the script's name goes to `python -m sweeps.optuna_run`.
-#   sbatch --array=0-3 slurm/sweep_workers.sh stage=vqvae
-#   sbatch --array=0-3 --time=1-00:00:00 --gres=gpu:1 slurm/sweep_workers.sh --trials 40 stage=vqvae
+# however many trials there are. What comes after the script's name goes to `python -m sweeps.optuna_run`;
+# workers on several nodes share a study in a database (--storage): a journal file, the default, is for one machine.
+#   sbatch --array=0-3 slurm/sweep_workers.sh --storage postgresql://me@db.example/sweeps stage=vqvae
+#   sbatch --array=0-3 --time=1-00:00:00 --gres=gpu:1 slurm/sweep_workers.sh --storage postgresql://me@db.example/sweeps --trials 40 stage=vqvae
 # Environment: those of slurm/env.sh.
 #SBATCH --job-name=v2a-sweep
 #SBATCH --ntasks=1

@@ -15,7 +15,7 @@ from sweeps.defaults import SMALL, STAGE, default_objective, default_space
 from sweeps.driver import Driver
 from sweeps.job import Job, plan_job
 from sweeps.launch import LocalLauncher, SlurmLauncher
-from sweeps.objective import Objective, parse_objective
+from sweeps.objective import Objective, parse_objective, steps_of
 from sweeps.options import Options
 from sweeps.place import Place, find_place
 from sweeps.plan import Plan, StudyError, check_name
@@ -197,7 +197,7 @@ def _options(given: argparse.Namespace, plan: Plan, resolved: dict[str, Any], pl
 
 def _steps(resolved: dict[str, Any], objective: Objective) -> tuple[int, int]:
     """Steps of a run, and between two reports of the objective."""
-    steps = int(resolved.get("train.steps", resolved.get("steps", 1)))
+    steps = steps_of(resolved)
     often = "train.validate_every" if objective.name.startswith("validation/") else "train.log_every"
     return steps, int(resolved.get(often, 1)) or steps
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def _folder(command: Command) -> Path:
 
 def _curve(command: Command, name: str, storage: str | None) -> Curve:
     place = find_place(storage, command.folder.parent / name / JOURNAL)
-    return curve_of(open_sweep(open_storage(place), name, None), command.options.steps)
+    return curve_of(open_sweep(open_storage(place), name, None))
 
 
 def _lines(command: Command, found: dict[str, list[Curve]]) -> list[str]:
@@ -134,16 +135,27 @@ def _lines(command: Command, found: dict[str, list[Curve]]) -> list[str]:
     lines = [
         f"{command.plan.objectives[0]} after {command.options.trials} trials, median of {len(next(iter(found.values())))} seeds:"
     ]
-    goal = median(curve.best[-1] for curve in found["random"]) if "random" in found else None
+    goal = median(curve.end for curve in found["random"]) if "random" in found else None
     for sampler, curves in found.items():
-        ends = sorted(curve.best[-1] for curve in curves)
+        ends = sorted(curve.end for curve in curves)
         line = f"  {sampler:<8} {median(ends):.5g}  ({ends[0]:.5g} to {ends[-1]:.5g})"
         if goal is not None:
-            reached = [trials_to_reach(curve, goal, larger=larger) for curve in curves]
-            needed = [number if number is not None else float("inf") for number in reached]
-            line += f"; random's median best after {median(needed):g} trials"
+            line += f"; random's median best {_after(curves, goal, larger)}"
         lines.append(line)
     return lines
+
+
+def _after(curves: list[Curve], goal: float, larger: bool) -> str:
+    """After how many trials it was reached, in the median."""
+    from statistics import median
+
+    reached = [trials_to_reach(curve, goal, larger=larger) for curve in curves]
+    needed = median(float("inf") if number is None else number for number in reached)
+    return (
+        f"after {needed:g} trials"
+        if math.isfinite(needed)
+        else f"not reached in {max(len(curve.best) for curve in curves)}"
+    )
 
 
 def _write(command: Command, found: dict[str, list[Curve]]) -> None:

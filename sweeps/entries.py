@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.free import DONE
 from sweeps.running import Running, running_trial
 from sweeps.runs_folder import Here
 
@@ -21,7 +22,8 @@ FOLDER, REASON, ASIDE = "folder", "reason", "set_aside"
 RUNS = "runs"  # of a trial: which folder of runs it is in, and the host where it began
 MISSING = "missing_metric"
 ENDED_UNASKED = "its process ended while it was chosen"
-_USED_UP, _GRID_USED_UP = "used_up", "grid_used_up"  # of a study: why there are no other parameters
+_USED_UP, _GRID_USED_UP = "used_up", "grid_used_up"  # of a study: that there are no other parameters
+_GAVE_UP = "gave_up"  # of a study: a word from a worker to those who wait for it, until the next command
 
 
 class Entries:
@@ -81,16 +83,30 @@ class Entries:
 
     def is_full(self, trials: int, sampler: str) -> bool:
         """Whether so many trials have begun, or it is known that the sampler has no other parameters."""
-        return self.begun() >= trials or _key_of(sampler) in self.study.user_attrs
+        return self.begun() >= trials or self._is_used_up(sampler)
 
     def shortfall(self, trials: int, sampler: str) -> str:
         """A sentence where there are fewer trials than asked for, because there are no other parameters; else ""."""
-        why, begun = self.study.user_attrs.get(_key_of(sampler)), self.begun()
-        return f"{begun} of {trials}: {why}" if why is not None and begun < trials else ""
+        begun = self.begun()
+        return f"{begun} of {trials}: {DONE}" if begun < trials and self._is_used_up(sampler) else ""
 
-    def say_used_up(self, sampler: str, why: str) -> None:
-        """Keep that the sampler has no other parameters."""
-        self.study.set_user_attr(_key_of(sampler), why)
+    def say_used_up(self, sampler: str) -> None:
+        """Keep that the sampler has no other parameters: only where that is sure."""
+        self.study.set_user_attr(_key_of(sampler), DONE)
+
+    def _is_used_up(self, sampler: str) -> bool:
+        """Studies of an earlier version keep guesses, too: these do not count."""
+        return self.study.user_attrs.get(_key_of(sampler)) == DONE
+
+    @property
+    def gave_up(self) -> str:
+        """Why a worker found no other parameters; "" when none has said so."""
+        return str(self.study.user_attrs.get(_GAVE_UP, ""))
+
+    def say_gave_up(self, why: str) -> None:
+        """Say it; "" takes it back."""
+        if why != self.gave_up:
+            self.study.set_user_attr(_GAVE_UP, why)
 
     # --- what is written of a trial -----------------------------------------------------------------------------------
 

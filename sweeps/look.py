@@ -55,25 +55,37 @@ def _find(place: Place, name: str) -> Study | None:
 
 
 def _find_in_tables(place: Place, name: str) -> Study | None:
-    """Optuna's tables may not be there yet: it makes them when it is told to open them."""
     import optuna
     from optuna.storages import RDBStorage
-    from sqlalchemy import create_engine, inspect
 
-    database = place.kind == "postgresql"
-    url = place.url if database else f"sqlite:///{place.url}"
-    arguments = connect_arguments(place)
+    if not has_tables(place):
+        return None
+    arguments = {"connect_args": connect_arguments(place)}
+    storage = RDBStorage(_address(place), engine_kwargs=arguments, skip_table_creation=True)
     try:
-        engine = create_engine(url, connect_args=arguments)
-        try:
-            made = inspect(engine).has_table("alembic_version")
-        finally:
-            engine.dispose()
-        if not made:
-            return None
-        storage = RDBStorage(url, engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         return None
+
+
+def has_tables(place: Place) -> bool:
+    """Whether Optuna's tables are in a database or SQLite file: it makes them when it is told to open them.
+
+    Raises:
+        StorageError: PostgreSQL's driver is not installed.
+        sqlalchemy.exc.SQLAlchemyError: it does not answer; `sweeps.patience.sentences` says so.
+    """
+    from sqlalchemy import create_engine, inspect
+
+    try:
+        engine = create_engine(_address(place), connect_args=connect_arguments(place))
     except ImportError:
         raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
+    try:
+        return inspect(engine).has_table("alembic_version")
+    finally:
+        engine.dispose()
+
+
+def _address(place: Place) -> str:
+    return place.url if place.kind == "postgresql" else f"sqlite:///{place.url}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpc.stage_settings import ConfigError
 from sweeps.entries import FOLDER, RUNS, Entries
-from sweeps.free import UsedUp, find_free
+from sweeps.free import NoneFound, UsedUp, find_free
 from sweeps.plan import Plan, StudyError
 from sweeps.running import Running, running_trial
 from sweeps.runs_folder import folder_id
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 _TRIES = 3  # of the sampler, for parameters that no trial has; then it is told some
+
+
+class NothingFitsError(StudyError):
+    """No other parameters that go together were found; there may be some."""
 
 
 class NextTrial:
@@ -38,7 +42,10 @@ class NextTrial:
         self._entries, self._plan = entries, plan
 
     def choose(self, folder: Path, handle: Handle, sampler: str, trials: int, seed: int | None) -> Running | None:
-        """A new trial; None when there are enough, or no other parameters. Arguments and errors: `sweeps.study.Sweep.claim`."""
+        """A new trial; None when there are enough, no other parameters, or none found while others run.
+
+        Arguments and errors: those of `sweeps.study.Sweep.claim`.
+        """
         from optuna.exceptions import UpdateFinishedTrialError
 
         self._entries.set_aside_unasked()
@@ -46,7 +53,7 @@ class NextTrial:
             return None
         before = self._entries.made()
         # First of all, for what a sampler draws in vain stays in the study.
-        free = self._find_free(sampler, _seed_of(seed, before))
+        free = self._find_free(sampler, _seed_of(seed, before), trials)
         if free is None:
             return None
         for draw in range(_TRIES + 1):
@@ -98,14 +105,21 @@ class NextTrial:
             return f"these parameters do not go together: {error}"
         return None
 
-    def _find_free(self, sampler: str, seed: int) -> dict[str, Any] | None:
-        """Parameters that no trial has; that there are none is kept in the study, for nobody looks for them again."""
+    def _find_free(self, sampler: str, seed: int, trials: int) -> dict[str, Any] | None:
+        """Parameters that no trial has. That there are none is kept in the study, for nobody looks for them again; that none were
+        found is not, and is an error as soon as no trial runs that it would end."""
         taken = [trial.params for trial in self._entries.trials()]
         try:
             return find_free(self._plan, taken, grid=sampler == "grid", seed=seed)
-        except UsedUp as error:
-            self._entries.say_used_up(sampler, str(error))
-            return None
+        except UsedUp:
+            self._entries.say_used_up(sampler)
+        except NoneFound as error:
+            if not self._entries.running():
+                raise NothingFitsError(
+                    f"the study has {self._entries.begun()} of {trials} trials, and no other parameters were found: {error}. "
+                    "Search what goes together, with a step for example (int(16, 256, 8)), or fewer --trials"
+                ) from None
+        return None
 
     def _sampler(self, name: str, seed: int | None, number: int) -> BaseSampler:
         return make_sampler(name, self._plan, (seed or 0) if name == "grid" else _seed_of(seed, number))

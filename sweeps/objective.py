@@ -74,3 +74,8 @@ def values_of(objectives: Sequence[Objective], metrics: Mapping[str, Any], resol
             raise ObjectiveError(f"{objective.name} is {value}")
         found.append(float(value))
     return found
+
+
+def steps_of(settings: Mapping[str, Any]) -> int:
+    """Training steps of a whole run with these settings, by dotted name."""
+    return int(settings.get("train.steps", settings.get("steps", 1)))

@@ -23,6 +23,7 @@ from hpc.worker import split_stage
 from hpc.world import read_world
 from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
+from sweeps.next_trial import NothingFitsError
 from sweeps.opening import open_sweep
 from sweeps.place import StorageError
 from sweeps.plan import StudyError
@@ -169,8 +170,13 @@ def _search(command: Command) -> int:
     sweep = open_sweep(storage, command.study, command.plan)
     command.folder.mkdir(parents=True, exist_ok=True)
     driver = command.make_driver(sweep)
-    with stop_signals(person=True) as signals:
-        finished = driver.run(signals.requested)
+    sweep.say_gave_up("")  # what a worker of an earlier command found is looked for again
+    try:
+        with stop_signals(person=True) as signals:
+            finished = driver.run(signals.requested)
+    except NothingFitsError:
+        sweep.say_gave_up("")
+        raise
     if not finished:
         print(f"stopped; {command.after_stop}, and the same command goes on", flush=True)
         return STOPPED

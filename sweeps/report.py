@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from sweeps.command import JOURNAL
 from sweeps.database_url import is_database
 from sweeps.entries import ASIDE, FOLDER, REASON
+from sweeps.look import has_tables
 from sweeps.opening import open_sweep
+from sweeps.patience import sentences
 from sweeps.place import Place, StorageError, find_place
 from sweeps.plan import StudyError, check_name
 from sweeps.storage import open_storage
@@ -73,9 +75,17 @@ def _open(options: argparse.Namespace) -> Sweep:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = options.runs.resolve() / check_name(options.study) / JOURNAL
     place = find_place(options.storage, journal)
-    if place.kind != "postgresql" and not place.path.exists():
+    if not _is_there(place):
         raise StudyError(f"there is no study {options.study!r} in {place.label}; is it in another --storage or --runs?")
     return open_sweep(open_storage(place), options.study, None)
+
+
+def _is_there(place: Place) -> bool:
+    """Whether there is a file, or a database with studies: who only looks makes nothing."""
+    if place.kind != "postgresql" and not place.path.exists():
+        return False
+    with sentences(place):
+        return place.kind == "journal" or has_tables(place)
 
 
 def write_page(sweep: Sweep, out: Path) -> None:

@@ -114,12 +114,13 @@ class Parameter:
     def described(self) -> str:
         """As on a command line."""
         if self.kind == "choice":
-            inside = ", ".join(map(str, self.choices))
+            inside = ", ".join(typed(choice) for choice in self.choices)
         elif self.kind == "int":
             inside = f"{self.low:g}, {self.high:g}" + (f", {self.step}" if self.step > 1 else "")
         else:
             inside = f"{self.low:g}, {self.high:g}" + (f", {self.points}" if self.points != POINTS else "")
-        return f"{self.name}={self.kind}({inside})" + (f" if {self.when}" if self.when else "")
+        name, equals, value = self.when.partition("=")
+        return f"{self.name}={self.kind}({inside})" + (f" if {name}{equals}{typed(value)}" if self.when else "")
 
     def as_dict(self) -> dict[str, Any]:
         """What a study keeps of it: JSON values, without what does not matter for its kind."""
@@ -128,6 +129,12 @@ class Parameter:
         kept |= {"step": self.step} if self.kind == "int" else {}
         kept |= {"points": self.points} if self.kind in ("float", "log") else {}
         return kept | ({"when": self.when} if self.when else {})
+
+
+def typed(value: Value) -> str:
+    """As a person types it, and not as Python writes it: true."""
+    text = str(value)
+    return text.lower() if text in ("True", "False") else text
 
 
 def parse_parameter(text: str) -> Parameter:

@@ -61,7 +61,7 @@ def _settle(parameter: Parameter, stage: str, settings: Sequence[str], space: Se
     if searched is None:
         there = resolved[name]
         return replace(parameter, when=f"{name}={there}") if _taken(parameter, stage, settings) == there else None
-    same = [choice for choice in searched.choices if str(choice) == value or as_value(str(choice)) == as_value(value)]
+    same = [choice for choice in searched.choices if _is_same(stage, settings, name, (str(choice), value))]
     if searched.kind != "choice" or not same:
         raise SpaceError(f"{parameter.name} waits for {parameter.when}, which is none of the choices of {name}")
     if space.index(searched) > space.index(parameter):
@@ -69,14 +69,28 @@ def _settle(parameter: Parameter, stage: str, settings: Sequence[str], space: Se
     return replace(parameter, when=f"{name}={same[0]}")
 
 
+def _is_same(stage: str, settings: Sequence[str], name: str, texts: tuple[str, str]) -> bool:
+    """Whether two texts are one value to the stage: 0.001 and 1e-3, True of a file and true."""
+    if texts[0] == texts[1] or as_value(texts[0]) == as_value(texts[1]):
+        return True
+    try:
+        first, second = (_value(stage, settings, name, text) for text in texts)
+    except ConfigError:
+        return False
+    return bool(first == second)
+
+
 def _taken(parameter: Parameter, stage: str, settings: Sequence[str]) -> Any:
     """What the stage makes of the value that the parameter waits for: 0.001 of 1e-3."""
-    name = parameter.when.partition("=")[0]
+    name, _, value = parameter.when.partition("=")
     try:
-        return resolve_settings(stage, [*settings, parameter.when])[name]
-    except ConfigError:  # maybe it only does not go with the other settings
-        pass
-    try:
-        return resolve_settings(stage, [parameter.when])[name]
+        return _value(stage, settings, name, value)
     except ConfigError as error:
         raise SpaceError(f"{parameter.name} waits for {parameter.when}, which can never be: {error}") from None
+
+
+def _value(stage: str, settings: Sequence[str], name: str, text: str) -> Any:
+    try:
+        return resolve_settings(stage, [*settings, f"{name}={text}"])[name]
+    except ConfigError:  # maybe it only does not go with the other settings
+        return resolve_settings(stage, [f"{name}={text}"])[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sweeps.entries import MISSING, REASON, Entries
-from sweeps.next_trial import NextTrial
+from sweeps.next_trial import NextTrial, NothingFitsError
 from sweeps.objective import MissingMetric, ObjectiveError, values_of
 from sweeps.plan import Plan, StudyError
 from sweeps.running import Running
@@ -93,11 +93,15 @@ class Sweep:
         return self._entries.shortfall(trials, sampler)
 
     def check_objectives(self) -> None:
-        """See that a run that ended well had what the study is about, before more of them are trained to their end.
+        """See that a run that ended well had what the study is about, before more of them are trained to their end; and that no
+        worker gave up.
 
         Raises:
             StudyError: one had not, and none had (names the metrics that there are).
+            sweeps.next_trial.NothingFitsError: a worker found no other parameters.
         """
+        if self._entries.gave_up:
+            raise NothingFitsError(self._entries.gave_up)
         trials = self.trials()
         missing = next((trial for trial in trials if MISSING in trial.user_attrs), None)
         if missing is not None and not any(trial.state.name == "COMPLETE" for trial in trials):
@@ -106,10 +110,15 @@ class Sweep:
                 "these with --objective, and another --study if you named this one"
             )
 
+    def say_gave_up(self, why: str) -> None:
+        """Tell those who wait for a worker why it found no other parameters; "" takes it back, so that all look again."""
+        self._entries.say_gave_up(why)
+
     # --- the next one -------------------------------------------------------------------------------------------------
 
     def claim(self, folder: Path, handle: Handle, *, sampler: str, trials: int, seed: int | None) -> Running | None:
-        """A new trial with parameters that no other has; None when there are enough, or no others.
+        """A new trial with parameters that no other has; None when there are enough, or no others, or none were found and trials
+        run that an error would end.
 
         Args:
             folder: of the study's runs.
@@ -121,6 +130,7 @@ class Sweep:
         Raises:
             sweeps.place.StorageError: the storage was away for longer than it is waited for.
             StudyError: a run of another study is trained in the trial's folder.
+            sweeps.next_trial.NothingFitsError: no other parameters that go together were found, and no trial runs.
         """
         while True:
             with self.alone() as held:

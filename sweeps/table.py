@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.entries import FOLDER, REASON
 from sweeps.options import Options
+from sweeps.space import typed
 from sweeps.study import Sweep
 from sweeps.trial_folder import read_place
 
@@ -41,7 +42,7 @@ def _row(trial: FrozenTrial, folder: Path | None) -> Row:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else typed(value)
 
 
 def format_table(rows: Sequence[Row], width: int) -> list[str]:

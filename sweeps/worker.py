@@ -22,6 +22,7 @@ from hpc.stage_settings import ConfigError
 from hpc.team import Team, stop_signals
 from hpc.team_job import time_left
 from hpc.world import read_world
+from sweeps.next_trial import NothingFitsError
 from sweeps.opening import open_sweep
 from sweeps.place import StorageError, place_of
 from sweeps.plan import StudyError
@@ -48,6 +49,7 @@ class Chooser:
         self._worker = worker
         self._sweep: Sweep | None = None
         self._away_since: float | None = None
+        self._found_none = False
 
     def next(self) -> dict[str, Any]:
         """A word to all ranks: "run" a task in a folder, "wait" and ask again, or "end".
@@ -76,7 +78,7 @@ class Chooser:
         return self._sweep
 
     def _choose(self, sweep: Sweep) -> dict[str, Any]:
-        options, folder = self._worker.options, Path(self._worker.folder)
+        options = self._worker.options
         running = settle_ended(sweep, sweep.running())
         try:
             sweep.check_objectives()
@@ -87,10 +89,27 @@ class Chooser:
             handle = next_attempt(sweep, trial, before, self._worker.handle, options.retries)
             if handle is not None:
                 return self._run(sweep, trial)
-        claimed = sweep.claim(
-            folder, self._worker.handle, sampler=options.sampler, trials=options.trials, seed=options.seed
-        )
-        return {"do": "end"} if claimed is None else self._run(sweep, claimed)
+        if self._found_none and running:
+            return {"do": "wait"}
+        return self._claim(sweep)
+
+    def _claim(self, sweep: Sweep) -> dict[str, Any]:
+        options = self._worker.options
+        try:
+            claimed = sweep.claim(
+                Path(self._worker.folder), self._worker.handle, sampler=options.sampler, trials=options.trials,
+                seed=options.seed,
+            )  # fmt: skip
+        except NothingFitsError as error:
+            print(f"worker: {error}", flush=True)
+            sweep.say_gave_up(str(error))
+            return {"do": "end"}
+        self._found_none = False
+        if claimed is not None:
+            return self._run(sweep, claimed)
+        # Not while others run and may make room: who keeps workers at work would start this one again and again.
+        self._found_none = not sweep.is_full(options.trials, options.sampler)
+        return {"do": "wait" if self._found_none else "end"}
 
     def _run(self, sweep: Sweep, trial: Running) -> dict[str, Any]:
         forget_attempt(trial.folder)

@@ -1,7 +1,9 @@
 """Typed configuration from `key=value` overrides, on OmegaConf's structured configs. Needs no torch: login nodes validate too."""
 
+import copy
 import dataclasses
 import difflib
+import functools
 import inspect
 import re
 import textwrap
@@ -31,10 +33,8 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     Raises:
         ConfigError: no "=", an unknown key (names the nearest), a value of the wrong type or out of range.
     """
-    config = OmegaConf.structured(schema)
-    _unfreeze(config)
-    known, short = dict(_leaves(schema)), dict(_named_groups(schema))
-    overrides = list(overrides)
+    config, known, short = _blank(schema)  # type: ignore[arg-type]  # a class is hashable
+    config, overrides = copy.deepcopy(config), list(overrides)
     for override in [*preset_settings(schema, overrides), *overrides]:
         key, equals, value = override.partition("=")
         if not equals:
@@ -53,6 +53,14 @@ def build_config(schema: type[T], overrides: Iterable[str]) -> T:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return built
+
+
+@functools.cache
+def _blank(schema: type) -> tuple[DictConfig, dict[str, str], dict[str, str]]:
+    """The schema's defaults, the type of each setting, and short names. Made once: a search looks at thousands of settings."""
+    config = OmegaConf.structured(schema)
+    _unfreeze(config)
+    return config, dict(_leaves(schema)), dict(_named_groups(schema))
 
 
 def _unfreeze(config: DictConfig) -> None:

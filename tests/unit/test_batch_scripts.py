@@ -127,6 +127,17 @@ def test_workers_of_a_sweep(tmp_path: Path):
     assert calls[0][-len(words) :] == words
 
 
+def test_workers_of_several_nodes_are_shown_with_a_database():
+    texts = [
+        path.read_text() for path in (*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("slurm/*.sh"))
+    ]
+    shown = [
+        line for text in texts for line in text.splitlines() if "sbatch --array" in line and "sweep_workers.sh" in line
+    ]
+    assert len(shown) >= 4
+    assert [line for line in shown if "--storage postgresql://" not in line] == []
+
+
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "slurm").glob("*.sh")), ids=lambda path: path.name)
 def test_what_can_be_submitted_says_how(path: Path):
     text = path.read_text()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import compare
+from sweeps import compare, optuna_run
+from sweeps.command import make_command
 from sweeps.curves import Curve, curve_of, draw_curves, trials_to_reach
 from sweeps.opening import open_sweep
 from sweeps.place import find_place
+from sweeps.plan import Plan
+from sweeps.space import parse_parameter
 from sweeps.storage import open_storage
 from sweeps.trial_folder import Outcome
 from tests.contracts.studies import ME, PLAN
@@ -29,10 +32,10 @@ def test_a_curve_is_the_best_so_far_and_the_steps_it_took(tmp_path: Path):
         if outcome.state == "pruned":
             sweep.storage.optuna.set_trial_intermediate_value(sweep.study.get_trials()[trial.number]._trial_id, 40, 9.0)
         sweep.settle(trial, outcome)
-    curve = curve_of(sweep, steps=100)
-    assert curve == Curve([3.0, 3.0, 1.0, 1.0], [100, 200, 300, 340])
-    assert trials_to_reach(curve, 3.0, larger=False) == 1
-    assert trials_to_reach(curve, 2.0, larger=False) == 3
+    curve = curve_of(sweep)
+    assert curve == Curve([None, 3.0, 3.0, 1.0, 1.0], [0, 5, 10, 15, 55]), "the plan's runs have 5 steps"
+    assert trials_to_reach(curve, 3.0, larger=False) == 2
+    assert trials_to_reach(curve, 2.0, larger=False) == 4
     assert trials_to_reach(curve, 0.5, larger=False) is None
     assert trials_to_reach(curve, 4.0, larger=True) is None
     assert draw_curves({"random": [curve, curve], "tpe": [curve]}, "loss").lstrip().startswith("<?xml")
@@ -41,7 +44,27 @@ def test_a_curve_is_the_best_so_far_and_the_steps_it_took(tmp_path: Path):
 def test_a_study_without_a_complete_trial_has_no_curve(tmp_path: Path):
     sweep = open_sweep(open_storage(find_place(None, tmp_path / "study.log", {})), "empty", PLAN)
     with pytest.raises(ValueError, match="no trial of empty is complete"):
-        curve_of(sweep, steps=100)
+        curve_of(sweep)
+
+
+def test_trials_have_the_steps_that_were_searched(tmp_path: Path):
+    plan = Plan("selftest", (), (parse_parameter("steps=choice(5, 40)"),), PLAN.objectives)
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "study.log", {})), "steps", plan)
+    for _ in range(2):
+        trial = sweep.claim(tmp_path, ME, sampler="random", trials=9, seed=None)
+        assert trial is not None
+        sweep.settle(trial, Outcome("complete", metrics={"loss": 1.0}))
+    first, _ = sweep.trials()
+    assert curve_of(sweep).steps == [first.params["steps"], 45]
+
+
+def test_a_goal_that_is_not_reached_is_said():
+    found = {"random": [Curve([1.0, 0.5], [5, 10])], "tpe": [Curve([None, 0.9], [5, 10])]}
+    arguments = ["--cluster", "local", "--trials", "2", "stage=selftest", "steps=5"]
+    command = make_command(optuna_run.parser().parse_intermixed_args(arguments), "selftest", ["steps=5"])
+    random, tpe = compare._lines(command, found)[1:]
+    assert random.endswith("random's median best after 2 trials")
+    assert tpe.endswith("random's median best not reached in 2")
 
 
 def test_a_comparison_runs_and_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

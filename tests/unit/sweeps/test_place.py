@@ -123,7 +123,9 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
             open_storage(find_place(spec, tmp_path, {}))
 
 
-@pytest.mark.parametrize("content", [b"no journal\n", b"\x00\xff\n", b"[1, 2]\n"])
+@pytest.mark.parametrize(
+    "content", [b"no journal\n", b"\x00\xff\n", b"[1, 2]\n", b"a note without an end", b'{"a":1}', b"\xff"]
+)
 def test_a_file_that_is_no_journal_is_refused(content: bytes, tmp_path: Path):
     path = tmp_path / "study.log"
     path.write_bytes(content)
@@ -141,6 +143,15 @@ def test_a_line_that_was_cut_off_is_not_written_behind(tmp_path: Path):
     assert path.read_bytes().startswith(whole)
     assert open_sweep(open_storage(find_place(None, path, {})), "one", None).plan.as_dict() == PLAN.as_dict()
     assert open_sweep(open_storage(find_place(None, path, {})), "two", None).plan.as_dict() == PLAN.as_dict()
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 13, 40])
+def test_a_journal_whose_very_first_line_was_cut_off_begins_anew(length: int, tmp_path: Path):
+    path = tmp_path / "study.log"
+    open_sweep(open_storage(find_place(None, path, {})), "one", PLAN)
+    path.write_bytes(path.read_bytes()[:length])
+    open_sweep(open_storage(find_place(None, path, {})), "two", PLAN)
+    assert open_sweep(open_storage(find_place(None, path, {})), "two", None).plan == PLAN
 
 
 def test_a_study_whose_maker_was_killed_before_it_said_what_it_is_about(tmp_path: Path):

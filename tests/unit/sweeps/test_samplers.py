@@ -107,15 +107,6 @@ def test_a_used_up_grid_is_no_used_up_space(tmp_path: Path):
     assert sweep.claim(tmp_path, ME, sampler="random", trials=9, seed=None) is not None
 
 
-def test_a_range_of_which_nothing_goes_together_ends_too(tmp_path: Path):
-    sweep = make_sweep(
-        tmp_path, ("train.lr=log(1e-4, 1e-1)", "model.strides=choice(1x1x1, 1x1x2)", "model.dim=choice(40, 41)"), LOSS
-    )
-    assert sweep.claim(tmp_path, ME, sampler="tpe", trials=2, seed=1) is None
-    assert sweep.study.get_trials() == []
-    assert sweep.shortfall(2, "tpe") == "0 of 2: 60 draws in a row had no other parameters that go together"
-
-
 @pytest.mark.parametrize(
     ("steps", "every", "first"), [(200, 25, 50), (100, 1, 17), (5, 10, 10), (10_000, 1000, 2000), (1, 1, 1)]
 )

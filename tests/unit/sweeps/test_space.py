@@ -199,6 +199,27 @@ def test_a_condition_on_a_choice_may_be_written_otherwise():
     assert not plan.active(space[1], {"train.lr": 0.01})
 
 
+@pytest.mark.parametrize("choices", [[True, False], ["true", "false"], ["True", "False"]])
+@pytest.mark.parametrize("written", ["true", "True"])
+def test_a_condition_on_yes_or_no_is_what_the_stage_takes_it_for(choices: list[bool | str], written: str):
+    items = [
+        {"name": "flip", "kind": "choice", "choices": choices},
+        {"name": "model.dim", "kind": "choice", "choices": [8, 16], "when": f"flip={written}"},
+    ]
+    space = check_space("vqvae", [], from_items(items))
+    plan = Plan("vqvae", (), tuple(space), (Objective("loss", "minimize"),))
+    assert [plan.active(space[1], {"flip": choice}) for choice in choices] == [True, False]
+    assert plan.resolved({"flip": choices[1], "model.dim": 8})["flip"] is False
+    if choices[0] is True:
+        assert [parameter.described for parameter in space] == [
+            "flip=choice(true, false)", "model.dim=choice(8, 16) if flip=true"
+        ]  # fmt: skip
+        again = check_space("vqvae", [], [parse_parameter(parameter.described) for parameter in space])
+        assert Plan("vqvae", (), tuple(again), plan.objectives).active(again[1], {"flip": "true"})
+    with pytest.raises(SpaceError, match="none of the choices of flip"):
+        check_space("vqvae", [], from_items([items[0], {**items[1], "when": "flip=maybe"}]))
+
+
 @pytest.mark.parametrize(
     ("condition", "said"),
     [

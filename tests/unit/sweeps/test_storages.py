@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from sweeps import report
 from sweeps.listener import Listener
 from sweeps.opening import open_sweep
 from sweeps.place import StorageError, find_place
@@ -56,6 +57,40 @@ def test_a_password_may_be_in_a_file_of_its_owner(server: Postgres, tmp_path: Pa
     place = find_place(f"@{secret}", tmp_path, {})
     assert open_sweep(open_storage(place), "from a file", PLAN).name == "from a file"
     assert PASSWORD not in place.label + place.spec + repr(place)
+
+
+def _tables(url: str) -> list[str]:
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(url)
+    try:
+        return inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def test_a_report_makes_no_tables(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from sqlalchemy import create_engine, text
+
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    place = find_place(server.url, tmp_path, {})
+    engine = create_engine(place.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE nothing"))
+    engine.dispose()
+    (tmp_path / "nothing.db").touch()
+    for spec in (server.url.replace("/postgres", "/nothing"), f"sqlite:///{tmp_path}/nothing.db"):
+        place = find_place(spec, tmp_path, {})
+        for more in ([], ["--table"]):
+            assert report.main(["mine", "--storage", spec, "--runs", str(tmp_path / "runs"), *more]) == 1
+            assert f"there is no study 'mine' in {place.label}" in capsys.readouterr().err
+        assert _tables(place.url if place.kind == "postgresql" else spec) == []
+        open_sweep(open_storage(place), "another", PLAN)
+        assert report.main(["mine", "--storage", spec, "--runs", str(tmp_path / "runs")]) == 1
+        assert "there are: another" in capsys.readouterr().err
+        assert report.main(["another", "--storage", spec, "--table"]) == 0
 
 
 def test_a_wrong_password_names_the_host_alone(server: Postgres, tmp_path: Path):
