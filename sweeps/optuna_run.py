@@ -24,7 +24,7 @@ from hpc.world import read_world
 from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
 from sweeps.opening import open_sweep
-from sweeps.place import StorageError
+from sweeps.place import StoppedWaiting, StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
 from sweeps.storage import PATIENCE_S, open_storage
@@ -123,6 +123,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"optuna_run: {error}", file=sys.stderr)
         if arguments is None and read_world().size == 1:
             begin_anew()
+    except StoppedWaiting as error:
+        print(f"optuna_run: {error}", file=sys.stderr)
+        return STOPPED
     except (ConfigError, StudyError, StorageError, SlurmError, PreflightFailed, WorkersFailed, ValueError) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
@@ -165,12 +168,11 @@ def _search(command: Command) -> int:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(command.place, first_s=_patience_s(command))
-    sweep = open_sweep(storage, command.study, command.plan)
-    command.folder.mkdir(parents=True, exist_ok=True)
-    driver = command.make_driver(sweep)
     with stop_signals(person=True) as signals:
-        finished = driver.run(signals.requested)
+        storage = open_storage(command.place, first_s=_patience_s(command), should_stop=signals.requested)
+        sweep = open_sweep(storage, command.study, command.plan)
+        command.folder.mkdir(parents=True, exist_ok=True)
+        finished = command.make_driver(sweep).run(signals.requested)
     if not finished:
         print(f"stopped; {command.after_stop}, and the same command goes on", flush=True)
         return STOPPED

@@ -20,6 +20,7 @@ from hpc.team_job import find_team
 from hpc.world import read_world
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
+from sweeps.place import StoppedWaiting
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.running import Running
@@ -142,7 +143,8 @@ class WorkerHere:
             sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
                 several ranks has been put back into the queue.
         """
-        del should_stop  # `work` has signals of its own
+        if should_stop():  # from here on `work` has signals of its own
+            return False
         if read_world().rank == 0:
             Presence(self._sweep, self._folder.parent.parent, self._worker.handle).say()
             write_worker(self._folder, self._worker)
@@ -186,8 +188,16 @@ class Supervisor:
             sweeps.plan.StudyError: the objective is no metric of the runs.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
-        with self._presence:
-            return self._supervise(should_stop)
+        try:
+            with self._presence:
+                return self._supervise(should_stop)
+        except StoppedWaiting as error:
+            print(error, flush=True)
+            self._stop()
+            return False
+        except KeyboardInterrupt:
+            self._stop()
+            raise
 
     def _supervise(self, should_stop: Callable[[], bool]) -> bool:
         while not should_stop():
@@ -203,10 +213,13 @@ class Supervisor:
                 self._keep(running)
             self._table.show()
             time.sleep(_POLL_S)
-        for slot in range(self._options.parallel):
-            self._places.stop(self._slot(slot))
+        self._stop()
         self._table.show(last=True)
         return False
+
+    def _stop(self) -> None:
+        for slot in range(self._options.parallel):
+            self._places.stop(self._slot(slot))
 
     def _slot(self, number: int) -> Path:
         return self._folder / "workers" / str(number)
