@@ -21,7 +21,7 @@ from sweeps.options import Options
 from sweeps.place import StoppedWaiting, find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep
-from sweeps.trial_folder import is_held, read_outcome
+from sweeps.trial_folder import is_held, process_here, read_outcome
 from sweeps.workers import LocalWorkers, Supervisor
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import Postgres
@@ -201,7 +201,7 @@ def test_ctrl_c_while_the_database_is_away(  # noqa: PLR0917
     with log.open("w") as out:
         driver = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        wait_until("the trial's first step", lambda: any(folder.glob("checkpoints/step-*.json")))
+        wait_until("the trial's first step", (folder / "metrics.jsonl").exists)
         take_away(away)
         wait_until("a word about it", lambda: "waiting for it, up to 10 minutes" in log.read_text(), timeout_s=60)
         driver.send_signal(signal.SIGINT)
@@ -209,12 +209,14 @@ def test_ctrl_c_while_the_database_is_away(  # noqa: PLR0917
         if presses == 2 and driver.poll() is None:
             driver.send_signal(signal.SIGINT)
         driver.wait(timeout=120)
+        assert driver.returncode == 130, log.read_text()
+        wait_until("the trial's end", lambda: read_outcome(folder) is not None)
     finally:
         driver.kill()
         driver.wait()
-    assert driver.returncode == 130, log.read_text()
+        if (rank := process_here(folder)) is not None:
+            os.kill(rank, signal.SIGKILL)
     assert "the same command goes on" in log.read_text()
-    wait_until("the trial's end", lambda: read_outcome(folder) is not None)
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
     lock = folder / "process.lock" if mode == "job" else tmp_path / name / "workers" / "0" / "process.lock"
     wait_until("the process's end", lambda: not is_held(lock))
