@@ -15,7 +15,7 @@ from sweeps.place import Place, StoppedWaiting, StorageError
 T = TypeVar("T")
 _LONGEST_PAUSE_S = 5.0
 _LOOK_S = 0.2
-_SILENT_S = 5.0  # before it is said that there is no answer
+_SILENT_S = 10.0  # before it is said that there is no answer
 _HANGS_S = 60.0  # without an answer is no longer a lock that others hold
 _LAST_S = 2.0  # for an answer, of one who was asked to stop
 _REFUSED = re.compile(
@@ -83,29 +83,32 @@ class _Waiting:
 
     def look(self, seconds: float) -> None:
         """While the database has neither answered nor failed for so many seconds."""
-        why = f"no answer for {seconds:.0f} s: it hangs, or another process keeps the study locked"
+        what = (
+            f"the study's storage {self._place.label} has not answered for {seconds:.0f} s: it hangs, or another process keeps the "
+            "study locked"
+        )
         if self._should_stop():
             now = time.monotonic()
             self._asked = now if self._asked is None else self._asked
             if now - self._asked >= _LAST_S:
-                raise self._stopped(why)
+                raise self._stopped(what)
         if seconds > max(self._patience_s, _HANGS_S):
-            raise away(self._place, why)
-        if seconds > _SILENT_S:
-            self._say(why)
+            raise StorageError(what)
+        if self._patience_s > _SILENT_S and seconds > _SILENT_S:
+            self._say(what)
 
     def pause(self, error: Exception) -> None:
         """After the database was asked in vain."""
-        why = _why(self._place, error)
+        what = str(away(self._place, error))
         waited = time.monotonic() - self._begun
         if waited + self._pause_s > self._patience_s:
-            raise away(self._place, why) from None
+            raise StorageError(what) from None
         if waited > 1:
-            self._say(why)
+            self._say(what)
         until = time.monotonic() + self._pause_s
         while (left := until - time.monotonic()) > 0:
             if self._should_stop():
-                raise self._stopped(why) from None
+                raise self._stopped(what) from None
             time.sleep(min(left, _LOOK_S))
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
@@ -114,13 +117,13 @@ class _Waiting:
         if self._said:
             print(f"{self._place.label} answers again", flush=True)
 
-    def _say(self, why: str) -> None:
-        if not self._said and self._patience_s > _SILENT_S:
-            print(f"{away(self._place, why)}; waiting for it, up to {_for(self._patience_s)}", flush=True)
+    def _say(self, what: str) -> None:
+        if not self._said:
+            print(f"{what}; waiting for it, up to {_for(self._patience_s)}", flush=True)
             self._said = True
 
-    def _stopped(self, why: str) -> StoppedWaiting:
-        return StoppedWaiting(f"{away(self._place, why)}; asked to stop, and so waiting no longer")
+    def _stopped(self, what: str) -> StoppedWaiting:
+        return StoppedWaiting(f"{what}; asked to stop, and so waiting no longer")
 
 
 def _for(seconds: float) -> str:
@@ -133,9 +136,9 @@ def _refuses(error: BaseException) -> bool:
     return bool(_REFUSED.search(text) or _NO_TABLE.search(text))
 
 
-def away(place: Place, why: str) -> StorageError:
+def away(place: Place, error: BaseException) -> StorageError:
     """The sentence for a database that does not answer."""
-    return StorageError(f"the study's storage {place.label} cannot be reached: {why}")
+    return StorageError(f"the study's storage {place.label} cannot be reached: {_why(place, error)}")
 
 
 @contextmanager
@@ -153,7 +156,7 @@ def sentences(place: Place) -> Iterator[None]:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
         if is_away(error) and not _NO_TABLE.search(str(error.__cause__ or error)):
-            raise away(place, _why(place, error)) from None
+            raise away(place, error) from None
         raise StorageError(
             f"the study's storage {place.label} does not work: {_why(place, error)}. Its tables are Optuna's own: bring them back "
             "from a copy, or name another --storage"

@@ -87,7 +87,8 @@ def test_who_is_asked_to_stop_waits_no_longer_and_keeps_no_lock(
         stop.set()
         asking.join(120)
         (said,) = found
-        assert f"127.0.0.1:{server.port}/postgres cannot be reached" in str(said)
+        trouble = "cannot be reached: " if away == "stopped" else "has not answered for "
+        assert f"the study's storage postgresql://sweeper@127.0.0.1:{server.port}/postgres {trouble}" in str(said)
         assert "asked to stop" in str(said)
     finally:
         (server.start if away == "stopped" else server.wake)()
