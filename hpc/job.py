@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpc.gloo_launch import gloo_launcher
+
 CONTROLLERS = ("mpi", "gloo")
 # Slurm's forms: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes, days-hours:minutes:seconds.
 _TIME = re.compile(
@@ -163,21 +165,11 @@ def _more(spec: JobSpec) -> dict[str, object]:
 
 
 def local_command(spec: JobSpec, python: str, shares_tasks: bool = False) -> list[str]:
-    """The same job as processes of this machine: `horovodrun` when several ranks train, plain processes when they share tasks."""
+    """The same job as processes of this machine: by Horovod where several ranks train, plain ones where they share tasks."""
     worker = [python, "-m", "hpc.worker", "--run-dir", str(spec.run_dir)]
     several = spec.world_size > 1
     worker += ["--processes", str(spec.world_size)] if several and shares_tasks else []
     worker += [f"stage={spec.stage}", *spec.overrides]
     if shares_tasks or not several:
         return worker
-    launcher = [
-        python,
-        "-m",
-        "horovod.runner.launch",
-        "-np",
-        str(spec.world_size),
-        "--gloo",
-        "--network-interfaces",
-        "lo",
-    ]
-    return [*launcher, *worker]
+    return [*gloo_launcher(python, spec.world_size), *worker]

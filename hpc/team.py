@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpc.gloo_launch import gloo_launcher
 from hpc.join import SHARED_TIMEOUT_S, STOP_SIGNALS, connect, limit_threads, preflight
 from hpc.listen import Ears, Listen
 from hpc.outcome import Stopped
@@ -100,5 +101,4 @@ def team_command(ranks: int, module: str, *arguments: str) -> list[str]:
     program = [sys.executable, "-u", "-m", module, *arguments]  # -u: one that is killed leaves its last words
     if ranks == 1:
         return program
-    gloo = ["--gloo", "--network-interfaces", "lo"]
-    return [sys.executable, "-m", "horovod.runner.launch", "-np", str(ranks), *gloo, *program]
+    return [*gloo_launcher(sys.executable, ranks), *program]

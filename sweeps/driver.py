@@ -14,6 +14,7 @@ from hpc.launch import HoldsAnother
 from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
+from sweeps.place import StoppedWaiting
 from sweeps.plan import StudyError
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
@@ -47,6 +48,7 @@ class Driver:
         self._looked = self._said = -1e9
         self._lost: set[int] = set()  # at the last look
         self._enough = False
+        self._running: list[Running] = []  # as far as is known
 
     def run(self, should_stop: Callable[[], bool]) -> bool:
         """Until the study has its trials and none of them runs.
@@ -55,7 +57,7 @@ class Driver:
             should_stop: asked again and again.
 
         Returns:
-            Whether it is finished; False when it was asked to stop.
+            Whether it is finished; False when it was asked to stop, also when the storage does not answer.
 
         Raises:
             sweeps.plan.StudyError: the objective is no metric of the runs; those that run are stopped. Or a folder is another
@@ -67,6 +69,13 @@ class Driver:
         try:
             with self._presence:
                 return self._drive(should_stop)
+        except StoppedWaiting as error:
+            print(error, flush=True)
+            self._stop()
+            return False
+        except KeyboardInterrupt:
+            self._stop()
+            raise
         finally:
             if held is not None:
                 os.close(held)
@@ -74,14 +83,17 @@ class Driver:
 
     def _drive(self, should_stop: Callable[[], bool]) -> bool:
         while True:
-            self._presence.say()
-            running = settle_ended(self._sweep, self._sweep.running())
+            if should_stop():
+                self._stop()  # first: the storage may be away
+            else:
+                self._presence.say()
+            self._running = settle_ended(self._sweep, self._sweep.running())
             self._unseen.say()
             if should_stop():
-                self._leave(running)
+                self._leave(self._running)
                 return False
-            self._check_objectives(running)
-            running = self._start_more(self._revive(running))
+            self._check_objectives(self._running)
+            running = self._start_more(self._revive(self._running))
             self._table.show()
             if not running and self._enough and not self._start_more([], again=True) and not self._sweep.running():
                 self._table.show(last=True)
@@ -138,6 +150,7 @@ class Driver:
         return running
 
     def _start(self, trial: Running, handle: Handle, others: bool) -> None:
+        self._running = [*self._running, trial]
         prepare(self._sweep, trial, self._options)
         try:
             self._launcher.start(trial.folder, handle)
@@ -155,6 +168,9 @@ class Driver:
                 print(f"trial {trial.number} waits: {error}", flush=True)
 
     def _leave(self, running: list[Running]) -> None:
-        folders = [trial.folder for trial in self._mine(running)]
-        self._launcher.stop(folders)
+        self._running = running
+        self._stop()
         self._table.show(last=True)
+
+    def _stop(self) -> None:
+        self._launcher.stop([trial.folder for trial in self._mine(self._running)])

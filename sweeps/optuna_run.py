@@ -25,7 +25,7 @@ from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
 from sweeps.next_trial import NothingFitsError
 from sweeps.opening import open_sweep
-from sweeps.place import StorageError
+from sweeps.place import StoppedWaiting, StorageError
 from sweeps.plan import StudyError
 from sweeps.samplers import PRUNERS, SAMPLERS
 from sweeps.storage import PATIENCE_S, open_storage
@@ -124,6 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"optuna_run: {error}", file=sys.stderr)
         if arguments is None and read_world().size == 1:
             begin_anew()
+    except StoppedWaiting as error:
+        print(f"optuna_run: {error}", file=sys.stderr)
+        return STOPPED
     except (ConfigError, StudyError, StorageError, SlurmError, PreflightFailed, WorkersFailed, ValueError) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
@@ -166,17 +169,17 @@ def _search(command: Command) -> int:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(command.place, first_s=_patience_s(command))
-    sweep = open_sweep(storage, command.study, command.plan)
-    command.folder.mkdir(parents=True, exist_ok=True)
-    driver = command.make_driver(sweep)
-    sweep.say_gave_up("")  # what a worker of an earlier command found is looked for again
-    try:
-        with stop_signals(person=True) as signals:
+    with stop_signals(person=True) as signals:
+        storage = open_storage(command.place, first_s=_patience_s(command), should_stop=signals.requested)
+        sweep = open_sweep(storage, command.study, command.plan)
+        command.folder.mkdir(parents=True, exist_ok=True)
+        driver = command.make_driver(sweep)
+        sweep.say_gave_up("")  # what a worker of an earlier command found is looked for again
+        try:
             finished = driver.run(signals.requested)
-    except NothingFitsError:
-        sweep.say_gave_up("")
-        raise
+        except NothingFitsError:
+            sweep.say_gave_up("")
+            raise
     if not finished:
         print(f"stopped; {command.after_stop}, and the same command goes on", flush=True)
         return STOPPED

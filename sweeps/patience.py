@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from sweeps.answer import ask
 from sweeps.database_url import hide_secrets
-from sweeps.place import Place, StorageError
+from sweeps.place import Place, StoppedWaiting, StorageError
 
 T = TypeVar("T")
 _LONGEST_PAUSE_S = 5.0
+_LOOK_S = 0.2
+_SILENT_S = 10.0  # before it is said that there is no answer
+_HANGS_S = 60.0  # without an answer is no longer a lock that others hold
+_LAST_S = 2.0  # for an answer, of one who was asked to stop
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|(?:database|role) \".*\" does not exist"
 )
@@ -31,33 +36,97 @@ def is_away(error: BaseException) -> bool:
     return lost or isinstance(error, (OperationalError, InterfaceError, PendingRollbackError))
 
 
-def patiently(call: Callable[[], T], place: Place, patience_s: float) -> T:
+def patiently(
+    call: Callable[[], T],
+    place: Place,
+    patience_s: float,
+    should_stop: Callable[[], bool] = lambda: False,
+    undo: Callable[[T], object] = lambda _: None,
+) -> T:
     """Call until the database answers.
+
+    Args:
+        call: asks it.
+        place: where it is.
+        patience_s: how long one that is away is waited for; one that hangs, a minute at least: others may hold a lock.
+        should_stop: asked while it is waited for.
+        undo: is given an answer that came when nobody waited any more.
 
     Raises:
         StorageError: it did not for `patience_s` seconds; names the host.
+        StoppedWaiting: `should_stop` said so, and there was no answer.
     """
-    begun, pause, said = time.monotonic(), 0.1, False
+    waiting = _Waiting(place, patience_s, should_stop)
     while True:
         try:
-            found = call()
+            found = ask(call, waiting.look, undo) if place.kind == "postgresql" else call()
         except Exception as error:
             if not is_away(error) or _refuses(error):
                 raise
-            if time.monotonic() - begun + pause > patience_s:
-                raise away(place, error) from None
-            if not said and time.monotonic() - begun > 1:
-                print(f"{away(place, error)}; waiting for it, up to {_said(patience_s)}", flush=True)
-                said = True
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            waiting.pause(error)
             continue
-        if said:
-            print(f"{place.label} answers again", flush=True)
+        waiting.end()
         return found
 
 
-def _said(seconds: float) -> str:
+class _Waiting:
+    """Waits for an answer, and says so.
+
+    Args:
+        place, patience_s, should_stop: see `patiently`.
+    """
+
+    def __init__(self, place: Place, patience_s: float, should_stop: Callable[[], bool]) -> None:
+        self._place, self._patience_s, self._should_stop = place, patience_s, should_stop
+        self._begun, self._pause_s, self._said = time.monotonic(), 0.1, False
+        self._asked: float | None = None  # to stop
+
+    def look(self, seconds: float) -> None:
+        """While the database has neither answered nor failed for so many seconds."""
+        what = (
+            f"the study's storage {self._place.label} has not answered for {seconds:.0f} s: it hangs, or another process keeps the "
+            "study locked"
+        )
+        if self._should_stop():
+            now = time.monotonic()
+            self._asked = now if self._asked is None else self._asked
+            if now - self._asked >= _LAST_S:
+                raise self._stopped(what)
+        if seconds > max(self._patience_s, _HANGS_S):
+            raise StorageError(what)
+        if self._patience_s > _SILENT_S and seconds > _SILENT_S:
+            self._say(what)
+
+    def pause(self, error: Exception) -> None:
+        """After the database was asked in vain."""
+        what = str(away(self._place, error))
+        waited = time.monotonic() - self._begun
+        if waited + self._pause_s > self._patience_s:
+            raise StorageError(what) from None
+        if waited > 1:
+            self._say(what)
+        until = time.monotonic() + self._pause_s
+        while (left := until - time.monotonic()) > 0:
+            if self._should_stop():
+                raise self._stopped(what) from None
+            time.sleep(min(left, _LOOK_S))
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def end(self) -> None:
+        """It answered."""
+        if self._said:
+            print(f"{self._place.label} answers again", flush=True)
+
+    def _say(self, what: str) -> None:
+        if not self._said:
+            print(f"{what}; waiting for it, up to {_for(self._patience_s)}", flush=True)
+            self._said = True
+
+    def _stopped(self, what: str) -> StoppedWaiting:
+        return StoppedWaiting(f"{what}; asked to stop, and so waiting no longer")
+
+
+def _for(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
 
 

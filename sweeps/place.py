@@ -29,6 +29,10 @@ class StorageError(ValueError):
     """A storage that cannot be used; the text says where it is, why, and what to do. It never holds a password."""
 
 
+class StoppedWaiting(StorageError):  # noqa: N818 - the name says what happened
+    """A storage that does not answer, and was waited for no longer because somebody asked to stop."""
+
+
 @dataclass(frozen=True)
 class Place:
     """One storage.

@@ -100,7 +100,8 @@ class Presence:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        if kind is None or not issubclass(kind, StorageError):  # which was waited for long enough
+        # Not after a storage was waited for long enough, nor after Ctrl-C: the word is forgotten by itself.
+        if kind is None or (issubclass(kind, Exception) and not issubclass(kind, StorageError)):
             self.leave()
 
 

@@ -16,10 +16,11 @@ from sweeps.place import Place, StorageError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
 
 T = TypeVar("T")
 Held = Callable[[], bool]
+Wait = Callable[..., Any]  # `patiently`, with all but what is called, and how that is undone
 PATIENCE_S = 600.0  # for a database that is restarted or out of reach
 # libpq's: seconds, but for the last, of milliseconds. Without them a cut network is noticed after two hours.
 _BROKEN_AFTER = {
@@ -49,22 +50,31 @@ class Storage:
     lock: Callable[[str], AbstractContextManager[Held]]
 
 
-def open_storage(place: Place, patience_s: float = PATIENCE_S, first_s: float = 0.0) -> Storage:
+def open_storage(
+    place: Place, patience_s: float = PATIENCE_S, first_s: float = 0.0, should_stop: Callable[[], bool] = lambda: False
+) -> Storage:
     """Open it; tables and files are made when missing.
 
     Args:
         place: where.
         patience_s: how long each later call waits for a database that is away.
         first_s: how long this call does.
+        should_stop: asked while a database does not answer, now and later; then nothing is waited for longer than a moment.
 
     Raises:
+        StoppedWaiting: `should_stop` said so; now or later.
         StorageError: it cannot be opened; names the host or file, never the password.
     """
     try:
         if place.kind != "postgresql":
             check_file(place)
             place.path.parent.mkdir(parents=True, exist_ok=True)
-        return open_journal(place) if place.kind == "journal" else _open_tables(place, patience_s, first_s)
+        if place.kind == "journal":
+            return open_journal(place)
+        wait = functools.partial(patiently, place=place, should_stop=should_stop)
+        return _open_tables(
+            place, functools.partial(wait, patience_s=patience_s), functools.partial(wait, patience_s=first_s)
+        )
     except ImportError:
         raise StorageError("PostgreSQL needs psycopg: pip install 'v2a-hpc[postgres]'") from None
     except OSError as error:
@@ -109,7 +119,7 @@ def open_journal(place: Place) -> Storage:
     return Storage(place, storage, functools.partial(_lock_beside, place))
 
 
-def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
+def _open_tables(place: Place, wait: Wait, wait_first: Wait) -> Storage:
     from optuna.storages import BaseStorage, RDBStorage, get_storage
 
     database = place.kind == "postgresql"
@@ -120,15 +130,11 @@ def _open_tables(place: Place, patience_s: float, first_s: float) -> Storage:
 
     # Of two processes that make the tables at once one fails; it finds them made when it tries again.
     with _open_lock(place), sentences(place):
-        tables = patiently(_again_when_made(open_once), place, first_s)
+        tables = wait_first(_again_when_made(open_once))
     storage = get_storage(tables)
     for name in BaseStorage.__abstractmethods__:
-        setattr(storage, name, _patient(getattr(storage, name), tables, place, patience_s))
-    lock = (
-        functools.partial(_lock_in, tables.engine, place, patience_s)
-        if database
-        else functools.partial(_lock_beside, place)
-    )
+        setattr(storage, name, _patient(getattr(storage, name), tables, place, wait))
+    lock = functools.partial(_lock_in, tables.engine, wait) if database else functools.partial(_lock_beside, place)
     return Storage(place, storage, lock)
 
 
@@ -163,7 +169,7 @@ def _open_lock(place: Place) -> Iterator[None]:
             yield
 
 
-def _patient(method: Callable[..., Any], tables: RDBStorage, place: Place, patience_s: float) -> Callable[..., Any]:
+def _patient(method: Callable[..., Any], tables: RDBStorage, place: Place, wait: Wait) -> Callable[..., Any]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -178,7 +184,7 @@ def _patient(method: Callable[..., Any], tables: RDBStorage, place: Place, patie
                 raise
 
         with sentences(place):
-            return patiently(once, place, patience_s)
+            return wait(once)
 
     return call
 
@@ -194,14 +200,14 @@ def _lock_beside(place: Place, name: str) -> Iterator[Held]:
 
 
 @contextmanager
-def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iterator[Held]:
+def _lock_in(engine: Engine, wait: Wait, name: str) -> Iterator[Held]:
     """PostgreSQL's advisory lock: of a transaction, so that it ends with its connection."""
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
-    def take() -> Any:
+    def take() -> Connection:
         connection = engine.connect()
         try:
             # A host that is cut off keeps its lock no longer than this; by itself the server notices after two hours.
@@ -213,20 +219,30 @@ def _lock_in(engine: Engine, place: Place, patience_s: float, name: str) -> Iter
             raise
         return connection
 
-    connection = patiently(take, place, patience_s)
+    connection = wait(take, undo=_give_back)
 
-    def held() -> bool:
+    def still_held() -> bool:
         try:
             connection.execute(text("SELECT 1"))
         except SQLAlchemyError:
             return False
         return True
 
+    give_back = functools.partial(_give_back, connection)
     try:
-        yield held
-    finally:
-        try:
-            connection.rollback()
-            connection.close()
-        except SQLAlchemyError:  # the database went away meanwhile, and the lock with it
-            connection.invalidate()
+        yield lambda: bool(wait(still_held))
+    except BaseException:  # it is said, and not that this fails too
+        with suppress(StorageError):
+            wait(give_back, patience_s=0.0, should_stop=lambda: True)
+        raise
+    wait(give_back)
+
+
+def _give_back(connection: Connection) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        connection.rollback()
+        connection.close()
+    except SQLAlchemyError:  # the database went away meanwhile, and the lock with it
+        connection.invalidate()

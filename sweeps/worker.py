@@ -43,10 +43,11 @@ class Chooser:
 
     Args:
         worker: who we are.
+        should_stop: asked while the storage does not answer.
     """
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, worker: Worker, should_stop: Callable[[], bool]) -> None:
+        self._worker, self._should_stop = worker, should_stop
         self._sweep: Sweep | None = None
         self._away_since: float | None = None
         self._found_none = False
@@ -73,7 +74,8 @@ class Chooser:
             import optuna
 
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-            storage = open_storage(place_of(self._worker.options.storage), patience_s=_TURN_S, first_s=_TURN_S)
+            place = place_of(self._worker.options.storage)
+            storage = open_storage(place, patience_s=_TURN_S, first_s=_TURN_S, should_stop=self._should_stop)
             self._sweep = open_sweep(storage, self._worker.study, None).seen_from(Path(self._worker.folder))
         return self._sweep
 
@@ -148,7 +150,7 @@ def work(folder: Path) -> int:
 
 def _run_trials(team: Team, worker: Worker, should_stop: Callable[[], bool], deadline: float) -> bool:
     """Whether there is more to do."""
-    chooser = Chooser(worker)
+    chooser = Chooser(worker, should_stop)
     longest = 0.0
     while not team.any(should_stop()):
         late = time.monotonic() + _MARGIN * longest > deadline

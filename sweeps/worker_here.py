@@ -44,7 +44,8 @@ class WorkerHere:
             sweeps.trial.TrialFailed: a trial failed, and nobody knows how the other ranks are; its outcome is written. A job of
                 several ranks has been put back into the queue.
         """
-        del should_stop  # `work` has signals of its own
+        if should_stop():  # from here on `work` has signals of its own
+            return False
         if read_world().rank == 0:
             Presence(self._sweep, self._folder.parent.parent, self._worker.handle).say()
             write_worker(self._folder, self._worker)

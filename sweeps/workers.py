@@ -19,6 +19,7 @@ from hpc.team import team_command
 from hpc.team_job import find_team
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
+from sweeps.place import StoppedWaiting
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.running import Running
@@ -172,8 +173,16 @@ class Supervisor:
             sweeps.plan.StudyError: the objective is no metric of the runs, or trials are left in a folder that is not seen here.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours, and has none.
         """
-        with self._presence:
-            return self._supervise(should_stop)
+        try:
+            with self._presence:
+                return self._supervise(should_stop)
+        except StoppedWaiting as error:
+            print(error, flush=True)
+            self._stop()
+            return False
+        except KeyboardInterrupt:
+            self._stop()
+            raise
 
     def _supervise(self, should_stop: Callable[[], bool]) -> bool:
         while not should_stop():
@@ -191,10 +200,13 @@ class Supervisor:
                 self._keep(running)
             self._table.show()
             time.sleep(_POLL_S)
-        for slot in range(self._options.parallel):
-            self._places.stop(self._slot(slot))
+        self._stop()
         self._table.show(last=True)
         return False
+
+    def _stop(self) -> None:
+        for slot in range(self._options.parallel):
+            self._places.stop(self._slot(slot))
 
     def _slot(self, number: int) -> Path:
         return self._folder / "workers" / self._places.name(number)

@@ -39,7 +39,7 @@ def launch_command(controller: str, ranks: int) -> list[str]:
         return ["mpirun", "-np", str(ranks), *rank]
     run = "--gloo --disable-cache --network-interfaces lo"
     hosts = ["-np", str(ranks), "-H", f"localhost:{ranks}"]
-    return [sys.executable, "-m", "horovod.runner.launch", *run.split(), *hosts, *rank]
+    return [sys.executable, "-m", "hpc.gloo_launch", *run.split(), *hosts, *rank]
 
 
 def launch_environment(controller: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -130,7 +130,7 @@ def test_one_rank_needs_no_launcher():
 
 def test_several_ranks_are_launched_by_horovod():
     command = local_command(_spec(nodes=2, ranks_per_node=3), "python")
-    launcher = ["python", "-m", "horovod.runner.launch", "-np", "6", "--gloo", "--network-interfaces", "lo"]
+    launcher = ["python", "-m", "hpc.gloo_launch", "-np", "6", "--gloo", "--network-interfaces", "lo"]
     assert command == [*launcher, *local_command(_spec(), "python")]
 
 

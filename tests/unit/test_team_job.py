@@ -54,4 +54,4 @@ def test_time_that_is_left(text: str, seconds: float, squeue: Path):
 
 def test_one_rank_needs_no_launcher():
     assert team_command(1, "sweeps.trial", "my folder")[1:] == ["-u", "-m", "sweeps.trial", "my folder"]
-    assert team_command(3, "sweeps.trial", "my folder")[2:5] == ["horovod.runner.launch", "-np", "3"]
+    assert team_command(3, "sweeps.trial", "my folder")[2:5] == ["hpc.gloo_launch", "-np", "3"]

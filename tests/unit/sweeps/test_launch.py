@@ -125,6 +125,29 @@ def test_a_job_that_nobody_wrote_down_is_found_and_not_submitted_again(fake_slur
     assert len(fake_slurm.jobs()) == 3
 
 
+@pytest.mark.parametrize("mode", ["job", "workers"])
+def test_slurm_is_handed_the_environment_and_no_word_of_it_is_written_down(
+    fake_slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+):
+    """Neither in the batch script nor in the command of sbatch, both of which `scontrol` shows."""
+    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://me:a%24ecret@db.example/sweeps")
+    monkeypatch.setenv("PGPASSWORD", "a$ecret")
+    folder = tmp_path / "a study" / "0"
+    if mode == "job":
+        write_task(folder, TASK)
+        SlurmLauncher(Request("selftest", where="slurm", nodes=2, restarts=0)).start(folder, ME)
+    else:
+        options = Options("", 1, 1, "random", "none", None, 2, "", 1, 1)
+        worker = Worker("a study", str(tmp_path / "a study"), options, Handle("slurm", ""))
+        assert SlurmWorkers(JobSpec("selftest", (), folder)).start(folder, worker)
+    (job,) = fake_slurm.jobs()
+    assert "srun" in fake_slurm.script(str(job["id"]))
+    told = [fake_slurm.script(str(job["id"])), json.dumps(job)]
+    told += [path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file()]
+    assert [text for text in told if "ecret" in text] == []
+    assert "--export" not in told[0], "the job would not have the environment"
+
+
 def test_a_trial_is_a_job_like_any_other_and_all_share_one_copy_of_the_code(fake_slurm: FakeSlurm, tmp_path: Path):
     launcher = SlurmLauncher(Request("selftest", where="slurm", nodes=2, exclude="t4-3", restarts=0))
     scripts = []
