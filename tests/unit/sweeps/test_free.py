@@ -124,7 +124,7 @@ def test_a_worker_that_finds_none_waits_for_the_others_and_tells_who_waits_for_i
     assert running is not None
     assert running.params == {"model.strides": "1x1x1", "model.dim": 3}
     options = Options(sweep.storage.place.spec, 12, 1, "random", "none", None, 0, "", 5, 1)
-    chooser = Chooser(Worker(sweep.name, str(tmp_path), options, ME))
+    chooser = Chooser(Worker(sweep.name, str(tmp_path), options, ME), lambda: False)
     assert [chooser.next()["do"] for _ in range(2)] == ["wait", "wait"]
     sweep.settle(running, Outcome("complete", metrics={"loss": 1.0}))
     os.close(held)

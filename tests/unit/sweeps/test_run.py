@@ -219,7 +219,7 @@ def test_a_worker_runs_many_trials_in_one_process(tmp_path: Path, capfd: pytest.
     assert {trial.values[1] for trial in trials} == {2401.0}, "two convolutions of 8 channels, and one line"
     assert report.main(["my study; $HOME", "--runs", str(tmp_path)]) == 0
     page = (tmp_path / "my study; $HOME" / "report.html").read_text()
-    assert "<h2>Pareto front</h2>\n<svg" in page
+    assert '<h2>Pareto front</h2>\n<div class="wide" tabindex="0"><svg' in page
     assert "weights 2401" in page
 
 
