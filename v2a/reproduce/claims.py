@@ -67,10 +67,9 @@ def _domains(made: Made) -> Iterator[tuple[str, str]]:
         return
     said = []
     for corpus in DOMAINS[:2]:
-        alone, both, less = gain_of_both(made, corpus, "log_mel_db")
+        found = gain_of_both(made, corpus, "log_mel_db")
         said.append(
-            f"{TITLES[corpus]}: {number(alone.value, 2)} dB alone, {number(both.value, 2)} dB with both "
-            f"({less.value:+.2f} [{less.low:+.2f}, {less.high:+.2f}])"
+            f"{TITLES[corpus]}: {number(found.one.value, 2)} dB alone, {number(found.two.value, 2)} dB with both ({found.text()})"
         )
     yield (
         "one class of videos; wider domains are left to come",

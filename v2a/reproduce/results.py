@@ -9,6 +9,7 @@ from pathlib import Path
 from v2a.reproduce.claims import claims
 from v2a.reproduce.domains import domain_lines
 from v2a.reproduce.made import Made
+from v2a.reproduce.paired import paired
 from v2a.reproduce.run import is_done, seconds_of
 from v2a.reproduce.steps import DECODERS, INPUTS, PAPER
 from v2a.reproduce.tables import measures, number, table
@@ -81,7 +82,14 @@ def _inputs(made: Made) -> list[str]:
         "The paper decodes sound from a VQ-VAE's codes. The same decoder, trained alike, from stage 1's codes, from its encoder's "
         f"latents before they are quantised, and from frames scaled down. Fly-bys, test clips: {metrics['clips']}",
         measures(metrics, {"framewise-flyby": "codes", **{f"{name}-flyby": name for name in INPUTS}}),
+        "Clip by clip, less what codes have:",
+        table(["", "log-mel L1, dB", "envelope r"], [[name, *_less_than_codes(made, name)] for name in INPUTS]),
     ]
+
+
+def _less_than_codes(made: Made, name: str) -> list[str]:
+    codes, other = (made.clips("inputs", f"{one}-flyby") for one in ("framewise", name))
+    return [paired(codes, other, measure).text() for measure in ("log_mel_db", "envelope_r")]
 
 
 def _picture(made: Made, page: Path, evaluation: str, model: str, title: str) -> str:

@@ -30,7 +30,9 @@ def test_a_model_of_both_corpora_is_compared_on_the_same_clips(tmp_path: Path):
     ]  # fmt: skip
     _clips(tmp_path / "evaluate-flyby", alone)
     _clips(tmp_path / "evaluate-both", both)
-    one, two, difference = gain_of_both(Made(tmp_path, [], "tiny", ""), "flyby", "log_mel_db")
+    found = gain_of_both(Made(tmp_path, [], "tiny", ""), "flyby", "log_mel_db")
+    one, two, difference = found
+    assert found.text() == f"+1.50 [{difference.low:.2f}, {difference.high:.2f}]"
     assert (one.value, two.value, difference.value, difference.clips) == (6, 7.5, 1.5, 2)  # c has no number alone
     assert 1 <= difference.low <= difference.high <= 2
 
