@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
-import shutil
 from pathlib import Path
+
+from PIL import Image
 
 from v2a.reproduce.claims import claims
 from v2a.reproduce.domains import domain_lines
@@ -19,7 +21,7 @@ _PREFIX = "results-"
 
 
 def write_results(made: Made, page: Path) -> None:
-    """Write the page and its pictures, `pictures/results-*.png` beside it.
+    """Write the page and its pictures, `pictures/results-*.jpg` beside it.
 
     Raises:
         OSError: cannot be written.
@@ -96,7 +98,10 @@ def _picture(made: Made, page: Path, evaluation: str, model: str, title: str) ->
     sheet = made.out / f"evaluate-{evaluation}" / f"sheet-{model}.png"
     if not sheet.is_file():
         return ""
-    into = page.parent / "pictures" / f"{_PREFIX}{evaluation}-{model}.png"
+    into = page.parent / "pictures" / f"{_PREFIX}{evaluation}-{model}.jpg"
     into.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(sheet, into)
+    small = io.BytesIO()  # a sixth of the sheet's size: pages like this one are kept with the code
+    with Image.open(sheet) as picture:
+        picture.convert("RGB").save(small, "JPEG", quality=80, optimize=True)
+    write_whole(into, small.getvalue())
     return f"![{title}](pictures/{into.name})"
