@@ -26,20 +26,22 @@ def write_results(made: Made, page: Path) -> None:
     Raises:
         OSError: cannot be written.
     """
-    lines = [_head(made), claims(made), *_decoders(made, page), *_inputs(made)]
+    lines = [_head(made, page), claims(made), *_decoders(made, page), *_inputs(made)]
     if domains := domain_lines(made):
         lines += [*domains, _picture(made, page, "impacts", "framewise-impacts", "Truth above output, impacts")]
     write_whole(page, ("\n\n".join(line for line in lines if line) + "\n").encode())
 
 
-def _head(made: Made) -> str:
+def _head(made: Made, page: Path) -> str:
     minutes = round(sum(seconds_of(step, made.out) for step in made.steps if is_done(step, made.out)) / 60)
+    beside = (page.parent / "evaluation.md").exists()
+    manual = "[The manual](evaluation.md)" if beside else "docs/evaluation.md"
     return "\n".join([
         "# The paper's comparisons, run",
         "",
         f'Written by `{made.command}`, size "{made.size}": its commands took {minutes} minutes together, one thread each.',
         "All clips are of synthetic videos that no training saw; in brackets 95 % intervals over videos.",
-        "docs/evaluation.md says what the columns mean, and their traps. A small training is not what a decoder",
+        f"{manual} says what the columns mean, and their traps. A small training is not what a decoder",
         "can reach: compare rows with each other, not with longer trainings.",
     ])  # fmt: skip
 
