@@ -24,6 +24,7 @@ from sweeps.opening import open_sweep
 from sweeps.patience import sentences
 from sweeps.place import Place, StorageError, find_place
 from sweeps.plan import StudyError, check_name
+from sweeps.runs_folder import has_id
 from sweeps.storage import open_storage
 from sweeps.study import Sweep
 from sweeps.table import format_table, rows_of, summary
@@ -77,7 +78,8 @@ def _open(options: argparse.Namespace) -> Sweep:
     place = find_place(options.storage, journal)
     if not _is_there(place):
         raise StudyError(f"there is no study {options.study!r} in {place.label}; is it in another --storage or --runs?")
-    return open_sweep(open_storage(place), options.study, None)
+    sweep, folder = open_sweep(open_storage(place), options.study, None), journal.parent
+    return sweep.seen_from(folder) if has_id(folder) else sweep  # who only looks makes nothing there either
 
 
 def _is_there(place: Place) -> bool:
@@ -132,13 +134,16 @@ def _best(sweep: Sweep) -> list[dict[str, Any]]:
 def run_command(sweep: Sweep, trial: FrozenTrial) -> str:
     """The command that trains with a trial's parameters, on as many ranks: with more, a step's batch is larger."""
     settings = [f"stage={sweep.plan.stage}", *sweep.plan.overrides(trial.params)]
-    return shlex.join(["python", "-m", "hpc.submit", *_ranks(trial), *settings])
+    return shlex.join(["python", "-m", "hpc.submit", *_ranks(sweep, trial), *settings])
 
 
-def _ranks(trial: FrozenTrial) -> list[str]:
+def _ranks(sweep: Sweep, trial: FrozenTrial) -> list[str]:
+    folder = sweep.folder_of(trial) if FOLDER in trial.user_attrs else None
     try:
-        task = read_task(Path(trial.user_attrs.get(FOLDER, "")))
+        task = read_task(folder) if folder is not None else None
     except ValueError:  # its folder is gone
+        task = None
+    if task is None:
         return []
     return ["--nodes", str(task.nodes), "--ranks-per-node", str(task.ranks_per_node)]
 

@@ -52,6 +52,11 @@ def look_from(folder: Path | None, one_machine: bool) -> Here:
     return Here(folder, "" if folder is None else folder_id(folder), one_machine)
 
 
+def has_id(folder: Path) -> bool:
+    """Whether a folder of runs has been worked in."""
+    return (folder / _FILE).is_file()
+
+
 def folder_id(folder: Path) -> str:
     """What no other folder has; written once. The folder is made when missing.
 
