@@ -142,8 +142,10 @@ def test_a_driver_stops_its_trials_before_it_asks_the_database(
     should_stop = once_it_runs(folder / "process.lock", lambda: take_away(away))
     driver = Driver(opened(f"driver {away}", should_stop), tmp_path / "runs", LocalLauncher(), OPTIONS)
     assert not driver.run(should_stop)
+    wait_until(
+        "the trial's end", lambda: not is_held(folder / "process.lock")
+    )  # it is asked, whether or not it has begun
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
-    wait_until("the trial's end", lambda: not is_held(folder / "process.lock"))
     assert "asked to stop, and so waiting no longer" in capsys.readouterr().out
 
 
@@ -162,6 +164,7 @@ def test_a_driver_that_ends_at_once_tells_its_trials_and_asks_nobody(
     driver = Driver(opened("at once", interrupted), tmp_path / "runs", LocalLauncher(), OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         driver.run(lambda: hangs() and False)
+    wait_until("the trial's end", lambda: not is_held(folder / "process.lock"))
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
 
 
@@ -170,7 +173,7 @@ def test_a_driver_that_ends_at_once_tells_its_trials_and_asks_nobody(
 def test_workers_are_told_too(
     opened: Callable[..., Sweep], take_away: Callable[[str], None], tmp_path: Path, away: str
 ):
-    lock = tmp_path / "runs" / "workers" / "0" / "process.lock"
+    lock = tmp_path / "runs" / "workers" / LocalWorkers().name(0) / "process.lock"
     should_stop = once_it_runs(lock, lambda: take_away(away))
     looks: list[bool] = []
 
@@ -219,5 +222,9 @@ def test_ctrl_c_while_the_database_is_away(  # noqa: PLR0917
             os.kill(rank, signal.SIGKILL)
     assert "the same command goes on" in log.read_text()
     assert read_outcome(folder).state == "stopped"  # type: ignore[union-attr]
-    lock = folder / "process.lock" if mode == "job" else tmp_path / name / "workers" / "0" / "process.lock"
+    lock = (
+        folder / "process.lock"
+        if mode == "job"
+        else tmp_path / name / "workers" / LocalWorkers().name(0) / "process.lock"
+    )
     wait_until("the process's end", lambda: not is_held(lock))
