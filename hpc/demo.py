@@ -1,10 +1,10 @@
 """The whole road on this machine: a corpus, a model trained on it, sound for videos it never heard, and a page that shows how good.
 
 python -m hpc.demo                          made-up fly-bys; about ten minutes on two cores
-python -m hpc.demo --videos clips/          your own videos, with their sound
-python -m hpc.demo --videos clips/ --group '^film\\d+'
+python -m hpc.demo --videos clips/ --out demo-of-mine        your own videos, with their sound
+python -m hpc.demo --videos clips/ --out demo-of-mine --group '^film\\d+'
 python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
-python -m hpc.demo --dry-run                the commands, in order
+python -m hpc.demo --dry-run                the steps, in order
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.pipeline import evaluation_of, make_links, page_of, parse_settings
+from hpc.record import read_json
 from hpc.request import Request
 from v2a.config import ConfigError
+from v2a.whole import write_json
 
 _INTERRUPTED = 130
+_RECORD = "demo.json"  # which videos a folder was begun with
 _HEARD = 4  # held-out videos that get sound
 # Sizes by what fits: stage 1 learns its codebooks in a minute, stage 2 needs the most.
 _FULL = (
@@ -125,10 +128,14 @@ def _flybys(corpus: Path, quick: bool) -> list[str]:
 
 def _silenced(runs: Runs, folder: Path) -> list[list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
+    sources = runs.held_out()
+    alike = {source.stem for source in sources if sum(source.stem == other.stem for other in sources) > 1}
     copies = []
-    for source in runs.held_out():
-        into = folder / f"{source.stem}{source.suffix if source.suffix.lower() in ('.mp4', '.mov') else '.mkv'}"
-        copies.append(["ffmpeg", "-v", "error", "-y", "-i", f"file:{source}", "-map", "0:v:0", "-c", "copy", str(into)])
+    for number, source in enumerate(sources, 1):
+        name = f"{source.stem}-{number}" if source.stem in alike else source.stem
+        into = folder / f"{name}{source.suffix if source.suffix.lower() in ('.mp4', '.mov') else '.mkv'}"
+        copy = ["-fflags", "+genpts", "-i", f"file:{source}", "-map", "0:v:0", "-c", "copy", f"file:{into}"]
+        copies.append(["ffmpeg", "-v", "error", "-y", *copy])  # AVI has no times of its own
     return copies
 
 
@@ -179,7 +186,7 @@ def _next(runs: Runs) -> str:
     return f"""look at it     {out / "report.html"} in a browser
 the videos     {out / "sounds"}: those of {out / "silent"}, with sound
 the runs       python -m hpc.status --runs {shlex.quote(str(out / "runs"))}
-try next       make demo VIDEOS=a-folder-of-your-videos
+try next       make demo VIDEOS=a-folder-of-your-videos OUT=demo-of-mine
                python -m v2a.infer a-silent-video.mp4 --model {model}
 on a cluster   python -m hpc.submit --nodes 4 pipeline videos=a-folder-of-your-videos     (docs/cluster.md)"""
 
@@ -200,8 +207,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--group", default="", metavar="REGEX", help=alike)
     top.add_argument("--out", type=Path, default=Path("demo"), help="folder of all that is made (default: demo)")
     top.add_argument("--quick", action="store_true", help="small: shows only that everything works")
-    top.add_argument("--dry-run", action="store_true", help="show the steps, run nothing")
+    top.add_argument("--dry-run", action="store_true", help="show the steps and the first commands, run nothing")
     return top
+
+
+def _named(videos: Path | None) -> str:
+    return "" if videos is None else str(videos.resolve())
+
+
+def _other_videos(out: Path, videos: Path | None) -> str:
+    """A sentence when the folder was begun with other videos: theirs would be trained on with these, and shown for them."""
+    record = read_json(out / _RECORD)
+    if record is None or record.get("videos") == _named(videos):
+        return ""
+    before = record.get("videos") or "made-up fly-bys"
+    return f"{out} was begun with {before}; say --out DIR (make demo OUT=DIR) for another folder, or remove this one"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -216,11 +236,15 @@ def main(arguments: list[str] | None = None) -> int:
     ranks = 2 if importlib.util.find_spec("horovod") else 1
     runs = runs_of(options.out, options.videos, options.group, options.quick, ranks)
     steps = steps_of(runs, options.videos, options.quick)
+    if why := _other_videos(options.out, options.videos):
+        print(f"demo: {why}", file=sys.stderr)
+        return 1
     if options.dry_run:
         print("\n".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1)))
         print("\n".join(f"$ {_shown(command)}" for step in steps[:-3] for command in step.commands()))
         return 0
     try:
+        write_json(options.out / _RECORD, {"videos": _named(options.videos)})
         status = walk(steps)
     except KeyboardInterrupt:
         print("\ndemo: interrupted; the same command goes on", file=sys.stderr)

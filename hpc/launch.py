@@ -32,7 +32,7 @@ from hpc.aside import put_aside, put_back
 from hpc.attempt import Attempt, Program
 from hpc.batch import python_of, sbatch
 from hpc.job import JobError, JobSpec
-from hpc.plan import Plan, has_new_videos, make_plan
+from hpc.plan import Plan, make_plan, why_again
 from hpc.record import RUN, append, attempts, read_json
 from hpc.request import Request
 from hpc.slurm_query import SlurmError, my_jobs
@@ -105,7 +105,7 @@ def submit(plan: Plan, program: Program = run, code: Path | None = None) -> Laun
         state = _find(plan)
         _refuse_another(plan)
         done = state.state == "finished" and not plan.request.again
-        if done and not has_new_videos(plan):
+        if done and not why_again(plan):
             return Launched(spec.run_dir, state.job_id, "finished", state)
         if state.is_active:
             return Launched(spec.run_dir, state.job_id, "attached", state)
@@ -114,7 +114,7 @@ def submit(plan: Plan, program: Program = run, code: Path | None = None) -> Laun
                 f"{spec.run_dir.name} was submitted before, and nobody can say whether it runs: {state.reason}"
             )
         if done:
-            print(f"{spec.run_dir.name} has finished, and its videos have changed since: it goes on", file=sys.stderr)
+            print(f"{spec.run_dir.name} has finished, and {why_again(plan)}: it goes on", file=sys.stderr)
         if (spec.run_dir / RUN).exists() and read_json(spec.run_dir / RUN) is None:
             print(f"{spec.run_dir / RUN} could not be read, and is written anew", file=sys.stderr)
         copied = plan.request.snapshot and plan.where == "slurm"

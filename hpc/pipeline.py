@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpc.job import JobError
-from hpc.plan import Plan, has_new_videos, make_plan
+from hpc.plan import Plan, make_plan, why_again
 from hpc.record import RUN, read_json
 from hpc.request import Request
 from hpc.states import RunState, state_of
@@ -123,6 +123,10 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
         raise JobError("expected --cluster slurm or local for a pipeline: debug runs one stage in this very process")
     if request.name is not None:
         raise JobError("expected no --name: each run of a pipeline has its own; choose another --runs")
+    if "," in str(request.runs):
+        raise JobError(
+            f"expected no comma in --runs of a pipeline, whose page is of a list of runs, but got {request.runs}"
+        )
     made: list[str] = []  # settings whose folders are not there yet
     runs: dict[str, Path] = {}
     before: Path | None = None
@@ -155,10 +159,10 @@ def _shape(request: Request, stage: str) -> Request:
 
 
 def _standing(plan: Plan) -> RunState:
-    """How its run stands; one that has finished with other videos has not."""
+    """How its run stands; one that has finished with other videos, or whose page is gone, has not."""
     state = state_of(plan.spec.run_dir)
-    if state.state == "finished" and has_new_videos(plan):
-        return dataclasses.replace(state, state="stopped", reason="its videos have changed since")
+    if state.state == "finished" and (why := why_again(plan)):
+        return dataclasses.replace(state, state="stopped", reason=why)
     return state
 
 

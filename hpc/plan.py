@@ -16,7 +16,16 @@ from hpc.record import RUN, read_json
 from hpc.request import Request
 from hpc.slurm_query import is_configured
 from hpc.states import ENDED, states
-from v2a.stages import check_inputs, identity, input_contents, load_config, preset_keys, shares_tasks, uses_gpu
+from v2a.stages import (
+    check_inputs,
+    identity,
+    input_contents,
+    is_stale,
+    load_config,
+    preset_keys,
+    shares_tasks,
+    uses_gpu,
+)
 
 LOCAL_NOTE = "no Slurm here: running as local processes (--cluster slurm insists on Slurm)"
 
@@ -115,10 +124,12 @@ def run_identity(stage: str, config: Any, ranks: int, data: str = "") -> dict[st
     return {"stage": stage, **together, **identity(config), **content}
 
 
-def has_new_videos(plan: Plan) -> bool:
-    """Whether a run was submitted before with other videos at the same place."""
+def why_again(plan: Plan) -> str:
+    """Why a run that has finished is not done: other videos at the same place, or a page that is gone or out of date; else ""."""
     before = (read_json(plan.spec.run_dir / RUN) or {}).get("videos")
-    return bool(before and plan.videos and before != plan.videos)
+    if before and plan.videos and before != plan.videos:
+        return "its videos have changed since"
+    return "its page is gone, or older than the runs on it" if is_stale(plan.config) else ""
 
 
 def run_name(science: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from v2a.prepare.inputs import Input, find_inputs
 
 _PATHS = ("data", "codes", "model", "videos", "out", "page")
 _LISTS = ("models", "runs")  # with commas
+_RECORDS = ("metrics.json", "metrics.jsonl", "report.jsonl", "test.json")  # of a run, written as it goes on
 _COUNTED = ("geometry", "splits", "shards")  # of a manifest; the rest is said of them, or how they were made
 
 
@@ -44,6 +45,19 @@ def contents(config: Any) -> dict[str, str]:
     """
     found = {"data": _of_dataset(getattr(config, "data", "")), "videos": _of_videos(getattr(config, "videos", ""))}
     return {name: digest for name, digest in found.items() if digest}
+
+
+def page_is_stale(config: Any) -> bool:
+    """Whether the page that a config names is gone, or a run that it shows has gone on since it was made."""
+    page = getattr(config, "page", "")
+    if not page:
+        return False
+    try:
+        made = os.stat(page).st_mtime_ns
+    except OSError:
+        return True
+    shown = (Path(run, name) for run in config.folders() for name in _RECORDS)
+    return any(record.stat().st_mtime_ns > made for record in shown if record.is_file())
 
 
 def _of_dataset(folder: object) -> str:

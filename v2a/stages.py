@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2a.config import build_config, choose, describe, preset_settings, science
-from v2a.contents import absolute, contents
+from v2a.contents import absolute, contents, page_is_stale
 from v2a.inputs import check
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ def input_contents(config: Any) -> dict[str, str]:
     The same path with another data set in it is another input; looks at manifests, names, sizes and times.
     """
     return contents(config)
+
+
+def is_stale(config: Any) -> bool:
+    """Whether what a stage made is no longer what it would make, though its settings are the same: a page of runs that went on."""
+    return page_is_stale(config)
 
 
 def check_inputs(name: str, config: Any, made_before: Container[str] = ()) -> None:

@@ -34,6 +34,44 @@ def test_ones_own_videos_need_no_made_up_ones(tmp_path: Path, capsys: pytest.Cap
     assert shlex.split(told)[-2:] == ["--group", "^film|it's"]
 
 
+def test_a_folder_has_the_videos_that_it_was_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    walks: list[int] = []
+
+    def walked(steps: list[Step]) -> int:
+        walks.append(len(steps))
+        return 3
+
+    monkeypatch.setattr(demo, "walk", walked)
+    (tmp_path / "mine").mkdir()
+    out = ["--out", str(tmp_path / "demo")]
+    assert [demo.main(out), demo.main(out)] == [3, 3]
+    assert demo.main([*out, "--videos", str(tmp_path / "mine")]) == 1
+    assert "was begun with made-up fly-bys; say --out DIR" in capsys.readouterr().err
+    assert walks == [5, 5]
+    assert demo.main(["--out", str(tmp_path / "other"), "--videos", str(tmp_path / "mine")]) == 3
+
+
+def test_held_out_videos_lose_only_their_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two of one name, and an AVI with B-frames, whose packets have no times."""
+    films = [tmp_path / folder / name for folder, name in (("a", "clip.mp4"), ("b", "clip.mp4"), ("c", "old.avi"))]
+    for film in films:
+        film.parent.mkdir()
+        codec = ["-c:v", "mpeg4", "-bf", "2"] if film.suffix == ".avi" else []
+        source = ["-f", "lavfi", "-i", "testsrc=s=64x36:r=10:d=1", "-f", "lavfi", "-i", "sine=d=1"]
+        subprocess.run(["ffmpeg", "-v", "error", *source, *codec, str(film)], check=True)
+    monkeypatch.setattr(demo.Runs, "held_out", lambda _: films)
+    silent = tmp_path / "-s:1"
+    for command in demo._silenced(demo.Runs(tmp_path, (), 1), silent):
+        subprocess.run(command, check=True)
+    assert sorted(path.name for path in silent.iterdir()) == ["clip-1.mp4", "clip-2.mp4", "old.mkv"]
+    for path in silent.iterdir():
+        probe = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", f"file:{path}"]
+        (stream,) = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)["streams"]
+        assert (stream["codec_type"], stream["nb_read_packets"]) == ("video", "10")
+
+
 def test_videos_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert demo.main(["--videos", str(tmp_path / "no")]) == 1
     assert "there is nothing at" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """From videos to a page: the chain, what waits for what, and what happens when a link fails."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,36 @@ def test_six_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytes
     assert "prepare (prepare-" in said
     assert "submitted as job 4716" in said
     assert f"the page will be: runs/{evaluated}" in said
+
+
+def test_a_page_that_is_gone_or_out_of_date_is_made_again(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
+    Path("run").mkdir()
+    page, command = Path("page.html"), ["stage=report", "runs=run", "page=page.html"]
+    assert submit.main(command) == 0
+    page.write_text("made")
+    _finish(fake_slurm, "4711")
+    assert submit.main(command) == 0
+    assert len(fake_slurm.jobs()) == 1
+    Path("run/metrics.jsonl").write_text('{"step": 1}')  # it trains on
+    os.utime(page, (1, 1))
+    assert submit.main(command) == 0
+    assert "its page is gone, or older than the runs on it: it goes on" in capsys.readouterr().err
+    assert len(fake_slurm.jobs()) == 2
+    page.write_text("made")
+    _finish(fake_slurm, "4712")
+    assert submit.main(command) == 0
+    assert len(fake_slurm.jobs()) == 2
+    page.unlink()
+    assert submit.main(command) == 0
+    assert len(fake_slurm.jobs()) == 3
+
+
+def test_a_comma_in_the_folder_of_runs_is_refused_before_anything_is_trained(
+    fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    assert submit.main(["--runs", "a,b", "pipeline", "videos=my clips (2)/"]) == 1
+    assert "expected no comma in --runs of a pipeline" in capsys.readouterr().err
+    assert fake_slurm.jobs() == []
 
 
 def test_another_evaluation_has_another_page(fake_slurm: FakeSlurm):

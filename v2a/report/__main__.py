@@ -89,6 +89,9 @@ def _report(options: argparse.Namespace, command: str) -> int:
     finally:
         progress.close()
     print(f"{options.out}: {size:.1f} MB")
+    for section in sections:
+        for note in section.notes:
+            print(f"report: {section.title}: {note}", file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ from v2a.report.config import Config
 from v2a.report.errors import ReportError
 from v2a.report.section import Section
 
+_HEAD = 4096  # bytes, in which a page has its title
 Tick = Callable[[str, int, int], None]
 
 
@@ -31,6 +32,8 @@ def make_page(sections: Sequence[Section], config: Config, command: str, tick: T
     page = Path(config.page)
     if page.is_dir():
         raise ReportError(f"{page} is a folder; expected a file to write the page to, as report.html")
+    if page.is_file() and page.stat().st_size and not _is_page(page):
+        raise ReportError(f"{page} is there, and no report: it would be lost; choose another name")
     from v2a.report.build import build
     from v2a.whole import write_whole
 
@@ -38,3 +41,8 @@ def make_page(sections: Sequence[Section], config: Config, command: str, tick: T
     page.parent.mkdir(parents=True, exist_ok=True)
     write_whole(page, text)
     return len(text) / 1e6
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"<title>Report: " in file.read(_HEAD)

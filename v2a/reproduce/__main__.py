@@ -56,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     parts = tuple(part for part in PARTS if options.part is None or part in options.part)
     out = options.out or Path("reproduce") / options.size
+    if "," in str(out):
+        print(f"reproduce: expected no comma in --out, for models are named in lists, but got {out}", file=sys.stderr)
+        return 1
     steps = make_steps(out, SIZES[options.size], parts)
     if options.dry_run:
         print("\n".join(_shown(step, out) for step in steps))

@@ -35,10 +35,11 @@ def _decoders(made: Made) -> Iterator[tuple[str, str]]:
             "earlier work's WaveNets are slow",
             f"one second of sound by `wavenet` takes {number(costs['wavenet'], 2)} s of processor time: {slower}",
         )
+    narrower = "less" if found["fc"]["diversity"] < found["wavenet"]["diversity"] else "more"
     diverse = ", ".join(f"{name} {number(one['diversity'], 2)}" for name, one in found.items())
     yield (
         "earlier work lacks diversity of sound, and its own decoder makes a broader range",
-        f"diversity, where the truth has 1: {diverse}",
+        f"fc's is {narrower} diverse than wavenet's: where the truth has 1, {diverse}",
     )
     fc = found["fc"]
     yield (

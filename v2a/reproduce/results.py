@@ -42,7 +42,9 @@ def _head(made: Made, page: Path) -> str:
         f'Written by `{made.command}`, size "{made.size}": its commands took {minutes} minutes together, one thread each.',
         "All clips are of synthetic videos that no training saw; in brackets 95 % intervals over videos.",
         f"{manual} says what the columns mean, and their traps. A small training is not what a decoder",
-        "can reach: compare rows with each other, not with longer trainings.",
+        "can reach: compare rows with each other, not with longer trainings. Each was trained once, with one seed: intervals",
+        "do not hold what another seed would change, so small differences between models may be chance. None was trained to its",
+        "end.",
     ])  # fmt: skip
 
 

@@ -10,6 +10,7 @@ _COLUMNS = (
     ("log-mel L1, dB", "log_mel_db", 2), ("envelope r", "envelope_r", 2), ("abs. level, dB", "level_abs_db", 1),
     ("centroid r", "centroid_r", 2), ("onset F1", "onset_f1", 2), ("STFT", "stft", 2),
 )  # fmt: skip
+_FEW = 0.5  # onsets in a clip
 _MISSING = "-"
 
 
@@ -27,8 +28,15 @@ def measures(metrics: Any, candidates: dict[str, str]) -> str:
         candidates: their titles, by name.
     """
     nulls = {name: name for name in _BASELINES if name in metrics["candidates"]}
-    rows = [_row(metrics["candidates"][name], title) for name, title in (candidates | nulls).items()]
-    return table(["", *(title for title, _, _ in _COLUMNS), "diversity"], rows)
+    columns = [column for column in _COLUMNS if column[1] != "onset_f1" or _has_onsets(metrics)]
+    rows = [_row(metrics["candidates"][name], title, columns) for name, title in (candidates | nulls).items()]
+    return table(["", *(title for title, _, _ in columns), "diversity"], rows)
+
+
+def _has_onsets(metrics: Any) -> bool:
+    """Whether there is anything to find: a fly-by has none, and an F1 of 0 there says nothing."""
+    onsets = metrics["candidates"]["truth"]["scores"].get("onsets") or {}
+    return (onsets.get("value") or 0.0) >= _FEW
 
 
 def cell(score: Any, digits: int) -> str:
@@ -45,10 +53,10 @@ def number(value: float | None, digits: int) -> str:
     return _MISSING if value is None or value != value else f"{value:.{digits}f}"  # noqa: PLR0124 - nan
 
 
-def _row(candidate: Any, title: str) -> list[str]:
+def _row(candidate: Any, title: str, columns: Sequence[tuple[str, str, int]]) -> list[str]:
     scores = candidate["scores"]
     return [
         title,
-        *(cell(scores.get(name), digits) for _, name, digits in _COLUMNS),
+        *(cell(scores.get(name), digits) for _, name, digits in columns),
         number(candidate.get("diversity"), 2),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def test_stopped_in_the_middle_it_leaves_nothing(world: Path, tmp_path: Path):
     asked = iter([False, *[True] * 99])
     assert SerialTasks().run(ReportJob(config), lambda: next(asked)) == {"pages": 0, "megabytes": 0, "stopped": 1}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_takes_no_other_files_place(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Neither a run's own files nor a device, which root could replace by a file."""
+    taken, pipe = tmp_path / "metrics.json", tmp_path / "pipe"
+    taken.write_text("{}")
+    os.mkfifo(pipe)
+    for path, said in ((taken, "is there, and no report"), (pipe, "no file that could be written anew")):
+        assert main([str(world / "fw"), "--out", str(path)]) == 1
+        assert said in capsys.readouterr().err
+    assert taken.read_text() == "{}"
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "pipe"]
 
 
 def test_a_folder_that_is_no_run_is_a_sentence(tmp_path: Path):
