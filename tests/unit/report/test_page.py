@@ -89,12 +89,12 @@ def test_a_dry_run_says_what_would_be_there_and_writes_nothing(world: Path, tmp_
 def test_an_old_page_stays_when_a_new_one_cannot_be_made(tmp_path: Path, report, monkeypatch):
     make_inference(tmp_path / "sounds")
     out = tmp_path / "x.html"
-    out.write_text("old")
+    out.write_text("<title>Report: old</title>")
     monkeypatch.setenv("PATH", "")
     status, _, error = report(tmp_path / "sounds", "--out", out)
     assert status == 1
     assert "there is no program ffmpeg" in error
-    assert out.read_text() == "old"
+    assert out.read_text() == "<title>Report: old</title>"
     assert report(tmp_path / "sounds", "--out", tmp_path)[0] == 1
 
 
