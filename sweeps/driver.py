@@ -14,7 +14,7 @@ from hpc.launch import HoldsAnother
 from hpc.slurm_query import SlurmError
 from sweeps.launch import Launcher
 from sweeps.options import Options
-from sweeps.place import StoppedWaiting
+from sweeps.patience import or_stopped
 from sweeps.plan import StudyError
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, next_attempt, prepare, settle_ended
@@ -65,17 +65,14 @@ class Driver:
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
         """
-        held = hold(self._lock)
-        try:
+
+        def drive() -> bool:
             with self._presence:
                 return self._drive(should_stop)
-        except StoppedWaiting as error:
-            print(error, flush=True)
-            self._stop()
-            return False
-        except KeyboardInterrupt:
-            self._stop()
-            raise
+
+        held = hold(self._lock)
+        try:
+            return or_stopped(drive, self._stop)
         finally:
             if held is not None:
                 os.close(held)

@@ -69,6 +69,27 @@ def patiently(
         return found
 
 
+def or_stopped(work: Callable[[], bool], stop: Callable[[], None]) -> bool:
+    """What a driver's work gives; when it ends because someone asked to stop, what it runs is told, whatever the database does.
+
+    Args:
+        work: says whether all is done.
+        stop: tells what it runs; asks no database.
+
+    Returns:
+        False too when the database did not answer who was asked to stop.
+    """
+    try:
+        return work()
+    except StoppedWaiting as error:
+        print(error, flush=True)
+        stop()
+        return False
+    except KeyboardInterrupt:
+        stop()
+        raise
+
+
 class _Waiting:
     """Waits for an answer, and says so.
 

@@ -19,7 +19,7 @@ from hpc.team import team_command
 from hpc.team_job import find_team
 from sweeps.launch import ask_to_end, end_child, living, present, start_process
 from sweeps.options import Options
-from sweeps.place import StoppedWaiting
+from sweeps.patience import or_stopped
 from sweeps.presence import Presence
 from sweeps.reaper import find_lost, settle_ended
 from sweeps.running import Running
@@ -173,16 +173,12 @@ class Supervisor:
             sweeps.plan.StudyError: the objective is no metric of the runs, or trials are left in a folder that is not seen here.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours, and has none.
         """
-        try:
+
+        def supervise() -> bool:
             with self._presence:
                 return self._supervise(should_stop)
-        except StoppedWaiting as error:
-            print(error, flush=True)
-            self._stop()
-            return False
-        except KeyboardInterrupt:
-            self._stop()
-            raise
+
+        return or_stopped(supervise, self._stop)
 
     def _supervise(self, should_stop: Callable[[], bool]) -> bool:
         while not should_stop():

@@ -10,7 +10,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 PASSWORD = "it's; a $ecret"
 _USER = "sweeper"
@@ -20,6 +23,16 @@ def binaries() -> Path | None:
     """Where the newest version's programs are; None when there are none."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda path: int(path.split("/")[4]))
     return Path(found[-1]).parent if found else None
+
+
+def serving() -> Iterator[Postgres]:
+    """A server while it is needed, for a fixture; without one the test is skipped, and says so."""
+    if binaries() is None:
+        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
+    found = Postgres()
+    found.start()
+    yield found
+    found.remove()
 
 
 class Postgres:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from hpc.team import team_command
-from tests.databases.postgres import PASSWORD, Postgres, binaries
+from tests.databases.postgres import PASSWORD, Postgres, serving
 from tests.distributed.launch import missing
 from tests.house.source import CHECKOUT
 
@@ -52,12 +52,7 @@ def test_ranks_of_this_machine_are_handed_their_environment_and_nobody_sees_it(t
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    if binaries() is None:
-        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
-    found = Postgres()
-    found.start()
-    yield found
-    found.remove()
+    yield from serving()
 
 
 def seen_while(program: Sequence[str], environment: dict[str, str], log: Path) -> tuple[int, set[str]]:

@@ -6,15 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.databases.postgres import Postgres, binaries
+from tests.databases.postgres import Postgres, serving
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A real PostgreSQL server, for one file of tests."""
-    if binaries() is None:
-        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
-    found = Postgres()
-    found.start()
-    yield found
-    found.remove()
+    yield from serving()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,26 +20,10 @@ from sweeps.running import Running, running_trial
 from sweeps.storage import open_storage
 from sweeps.study import Sweep
 from sweeps.table import rows_of
-from sweeps.trial_folder import Handle, Outcome, hold, read_outcome, write_handle, write_outcome, write_place
+from sweeps.trial_folder import Handle, Outcome, hold, read_outcome, write_outcome, write_place
 from tests.contracts.studies import ME, PLAN
 from tests.databases.postgres import PASSWORD, Postgres
-
-
-class AtOnce:
-    """Trials that end when they begin."""
-
-    poll_s = 0.0
-
-    def __init__(self) -> None:
-        self.folders: list[Path] = []
-
-    def start(self, folder: Path, handle: Handle) -> None:
-        write_handle(folder, handle)
-        self.folders.append(folder)
-        write_outcome(folder, Outcome("complete", metrics={"loss": 0.5}))
-
-    def stop(self, folders: Iterable[Path]) -> None:
-        del folders
+from tests.unit.sweeps.at_once import AtOnce
 
 
 def drive(sweep: Sweep, runs: Path, trials: int) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,11 @@ from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep
-from sweeps.trial_folder import Handle, Outcome, hold, write_handle, write_outcome
+from sweeps.trial_folder import Handle, hold
 from sweeps.workers import LocalWorkers, SlurmWorkers, Supervisor
 from tests.contracts.studies import PLAN
 from tests.unit.fake_slurm import FakeSlurm
+from tests.unit.sweeps.at_once import AtOnce
 
 
 def options(trials: int, parallel: int) -> Options:
@@ -96,23 +97,6 @@ def test_hosts_that_share_a_study_have_workers_each(
     supervise("one", after(2, beside))
 
 
-class AtOnce:
-    """Trials that end when they begin."""
-
-    poll_s = 0.0
-
-    def __init__(self) -> None:
-        self.order: list[str] = []
-
-    def start(self, folder: Path, handle: Handle) -> None:
-        write_handle(folder, handle)
-        self.order.append(folder.name)
-        write_outcome(folder, Outcome("complete", metrics={"loss": 0.5}))
-
-    def stop(self, folders: Iterable[Path]) -> None:
-        assert "trial-0000" not in {folder.name for folder in folders}, "it is not this driver's"
-
-
 def test_a_worker_s_trial_takes_no_place_of_a_driver(tmp_path: Path):
     sweep, lock = study(tmp_path), tmp_path / "workers" / "0" / "process.lock"
     held = hold(lock)
@@ -132,4 +116,4 @@ def test_what_workers_lost_goes_on_before_new_trials_begin(tmp_path: Path):
         dead = Handle("process", str(tmp_path / "workers" / str(number) / "process.lock"))
         assert sweep.claim(tmp_path, dead, sampler="random", trials=9, seed=None) is not None
     assert Driver(sweep, tmp_path, launcher, options(3, 1), look_s=0.3).run(lambda: False)
-    assert launcher.order == ["trial-0000", "trial-0001", "trial-0002"]
+    assert [folder.name for folder in launcher.folders] == ["trial-0000", "trial-0001", "trial-0002"]
