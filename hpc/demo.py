@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument(
-        "--videos", type=Path, help="a folder, a list or a CSV of videos with sound (default: made-up fly-bys)"
+        "--videos", type=_named_place, help="a folder, a list or a CSV of videos with sound (default: made-up fly-bys)"
     )
     alike = "a regular expression: videos whose names match alike are cuts of one recording, and stay on one side of the split"
     top.add_argument("--group", default="", metavar="REGEX", help=alike)
@@ -209,6 +209,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--quick", action="store_true", help="small: shows only that everything works")
     top.add_argument("--dry-run", action="store_true", help="show the steps and the first commands, run nothing")
     return top
+
+
+def _named_place(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, a list or a CSV of videos, but it is empty")
+    return Path(text)
 
 
 def _named(videos: Path | None) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hpc.job import JobError
 from hpc.plan import Plan, make_plan, why_again
@@ -13,7 +14,7 @@ from hpc.record import RUN, read_json
 from hpc.request import Request
 from hpc.states import RunState, state_of
 from v2a.config import ConfigError
-from v2a.stages import load_config
+from v2a.stages import check_inputs, load_config
 
 STAGES = ("prepare", "vqvae", "codes", "audio", "evaluate", "report")
 _OWN = ("videos", "data", "codes", "preset")
@@ -127,6 +128,8 @@ def make_links(wanted: Wanted, request: Request, waits: bool = True) -> Iterator
         raise JobError(
             f"expected no comma in --runs of a pipeline, whose page is of a list of runs, but got {request.runs}"
         )
+    if not wanted.videos:
+        check_inputs("evaluate", _evaluation(wanted), ("model", "codes"))
     made: list[str] = []  # settings whose folders are not there yet
     runs: dict[str, Path] = {}
     before: Path | None = None
@@ -183,7 +186,7 @@ def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -
     if "vqvae" in runs and not codes:
         codes = str(Path(wanted.data).with_name(f"codes-{runs['vqvae'].name}"))
     if stage == "prepare":
-        found += [f"videos={wanted.videos}", f"out={wanted.data}"]
+        found += [f"videos={wanted.videos}", f"out={wanted.data}", f"split.required=train,{_evaluation(wanted).split}"]
     elif stage == "vqvae":
         found += [data]
     elif stage == "codes":
@@ -197,6 +200,11 @@ def _settings(stage: str, wanted: Wanted, runs: dict[str, Path], folder: Path) -
         shown = (evaluation_of(folder, runs["audio"]), runs["audio"], runs["vqvae"])
         found += [f"runs={','.join(map(str, shown))}", f"page={page_of(folder, runs['evaluate'])}"]
     return [*found, *wanted.settings.get(stage, [])]
+
+
+def _evaluation(wanted: Wanted) -> Any:
+    """The last but one link's config, as far as it is known at first: a split that it lacks must be found before the training."""
+    return load_config("evaluate", [f"data={wanted.data}", *wanted.settings.get("evaluate", [])])
 
 
 def evaluation_of(folder: Path, audio: Path) -> Path:

@@ -6,13 +6,15 @@ The stage itself looks at every byte that it reads; this finds, before a job wai
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
 from v2a.config import ConfigError
 from v2a.dataset_json import parse_manifest
 from v2a.geometry import Geometry
+from v2a.report.errors import ReportError
+from v2a.report.kinds import find_kind
 from v2a.whole import parse_json
 
 _MANIFEST = "dataset.json"
@@ -67,6 +69,15 @@ def read_dataset(folder: str) -> dict[str, Any]:
     return manifest
 
 
+def _check_splits(folder: str, manifest: dict[str, Any], splits: Iterable[str]) -> None:
+    for split in splits:
+        if not manifest.get("by_split", {}).get(split, {}).get("clips", 1):
+            raise ConfigError(
+                f"{folder} has no clip in split {split}, which is needed here: prepare more videos into it, or the same ones with "
+                f"other parts (split.test=…); `python -m v2a.shards info {folder}` shows it"
+            )
+
+
 def check_out(out: str) -> None:
     """See that a folder to be written can be: the nearest one above it that is there must be a folder, and let us write into it.
 
@@ -103,10 +114,10 @@ def _look_at_runs(config: Any, _made: Container[str]) -> None:
     if not runs:
         raise ConfigError("expected runs to make a page of, but got none; say runs=DIR,DIR")
     for run in runs:
-        if not Path(run).is_dir():
-            raise ConfigError(
-                f"there is no run at {run}: say runs=DIR,DIR, of v2a.evaluate, v2a.audio, v2a.vqvae or v2a.infer"
-            )
+        try:
+            find_kind(Path(run))
+        except ReportError as error:
+            raise ConfigError(f"{error} (runs=DIR,DIR)") from None
 
 
 def _look_at_videos(config: Any, _made: Container[str]) -> None:
@@ -118,6 +129,8 @@ def _look_at_videos(config: Any, _made: Container[str]) -> None:
 
 def _look_at_clips(config: Any, _made: Container[str]) -> None:
     manifest = read_dataset(config.data)
+    if hasattr(config, "reference"):  # it measures one split beside another
+        _check_splits(config.data, manifest, (config.split, "train"))
     if not hasattr(config, "crop"):  # the others read any split
         return
     if not manifest.get("by_split", {}).get("train", {}).get("clips", 1):

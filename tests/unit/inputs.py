@@ -40,3 +40,5 @@ def write_inputs(folder: Path) -> None:
     for name, stage in (("runs/vqvae", "vqvae"), ("models/vqvae", "vqvae"), ("models/audio", "audio")):
         write_model(folder / name, stage)
     (folder / "my clips (2)").mkdir()
+    (folder / "sounds").mkdir()
+    (folder / "sounds" / "report.jsonl").touch()

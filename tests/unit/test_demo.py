@@ -75,6 +75,9 @@ def test_held_out_videos_lose_only_their_sound(tmp_path: Path, monkeypatch: pyte
 def test_videos_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert demo.main(["--videos", str(tmp_path / "no")]) == 1
     assert "there is nothing at" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        demo.main(["--videos", ""])
+    assert "expected a folder, a list or a CSV of videos, but it is empty" in capsys.readouterr().err
 
 
 def test_it_stops_at_the_first_command_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

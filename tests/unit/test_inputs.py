@@ -54,7 +54,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(stage: str, gon
 def test_every_stage_passes_when_all_is_there():
     write_inputs(Path())
     for stage in stage_names():
-        more = {"prepare": ["videos=my clips (2)"], "infer": ["videos=my clips (2)"], "report": ["runs=data"]}
+        more = {"prepare": ["videos=my clips (2)"], "infer": ["videos=my clips (2)"], "report": ["runs=sounds"]}
         _check(stage, *more.get(stage, []))
     assert read_dataset("data/clips")["geometry"]["width"] == 256
 
@@ -103,6 +103,19 @@ def test_nothing_to_train_on_is_refused():
     Path("data/dataset.json").write_text(json.dumps({**manifest, "by_split": {"train": {"clips": 0}}}))
     with pytest.raises(ConfigError, match="data has no clip to train on"):
         _check("vqvae", "data=data")
+
+
+@pytest.mark.parametrize("empty", ["train", "test"])
+def test_an_evaluation_of_an_empty_split_is_refused(empty: str):
+    write_clips(Path("data"))
+    manifest = json.loads(Path("data/dataset.json").read_text())
+    counts = {name: {"clips": 0 if name == empty else 2} for name in ("train", "validation", "test")}
+    Path("data/dataset.json").write_text(json.dumps({**manifest, "by_split": counts}))
+    with pytest.raises(ConfigError, match=f"data has no clip in split {empty}, which is needed here"):
+        _check("evaluate", "data=data", made_before=("model", "codes"))
+    if empty == "test":
+        _check("evaluate", "data=data", "split=validation", made_before=("model", "codes"))
+        _check("codes", "data=data", made_before=("model",))
 
 
 def test_a_model_of_another_stage_is_refused():

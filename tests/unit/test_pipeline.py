@@ -46,6 +46,7 @@ def test_six_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytes
     ]
     assert all(job["flags"]["kill-on-invalid-dep"] == "yes" for job in jobs[1:])
     prepare, vqvae, codes, audio, evaluate, report = map(_settings, jobs)
+    assert prepare["split.required"] == "train,test"
     assert (prepare["videos"], prepare["out"], prepare["preset"]) == ("my clips (2)/", "data/clips", "tiny")
     assert (vqvae["data"], vqvae["preset"], vqvae["train.steps"]) == ("data/clips", "tiny", "500")
     first, second = (str(Path("runs").resolve() / jobs[number]["flags"]["job-name"]) for number in (1, 3))
@@ -61,8 +62,25 @@ def test_six_jobs_each_after_the_one_before(fake_slurm: FakeSlurm, capsys: pytes
     assert f"the page will be: runs/{evaluated}" in said
 
 
+def test_clips_with_an_empty_split_are_refused_before_anything_is_trained(
+    fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]
+):
+    manifest = write_clips(Path("data/mine")) / "dataset.json"
+    counts = {"train": {"clips": 2}, "validation": {"clips": 1}, "test": {"clips": 0}}
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "by_split": counts}))
+    command = ["pipeline", "data=data/mine"]
+    assert submit.main(command) == 1
+    assert "data/mine has no clip in split test, which is needed here" in capsys.readouterr().err
+    assert not fake_slurm.jobs()
+    assert submit.main([*command, "evaluate.split=validation"]) == 0
+    assert _pipeline("prepare.split.test=0") == 1
+    assert "prepare: expected split.test above 0, for split test is needed" in capsys.readouterr().err
+    assert _pipeline("prepare.split.test=0", "evaluate.split=validation") == 0
+
+
 def test_a_page_that_is_gone_or_out_of_date_is_made_again(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     Path("run").mkdir()
+    Path("run/stage.json").write_text('{"stage": "audio"}')
     page, command = Path("page.html"), ["stage=report", "runs=run", "page=page.html"]
     assert submit.main(command) == 0
     page.write_text("made")
@@ -183,7 +201,7 @@ def test_a_dry_run_shows_the_chain(fake_slurm: FakeSlurm, capsys: pytest.Capture
 
 def test_without_videos_it_begins_with_clips_that_are_there(fake_slurm: FakeSlurm, capsys: pytest.CaptureFixture[str]):
     assert submit.main(["pipeline", "data=data/clips"]) == 1
-    assert "submit: vqvae: there is no data set at data/clips: python -m v2a.prepare" in capsys.readouterr().err
+    assert "submit: there is no data set at data/clips: python -m v2a.prepare" in capsys.readouterr().err
     write_clips(Path("data/clips"))
     assert submit.main(["pipeline", "data=data/clips"]) == 0
     assert len(fake_slurm.jobs()) == 5

@@ -9,6 +9,7 @@ from typing import ClassVar
 from v2a.config import choose
 from v2a.geometry import Geometry
 from v2a.shards.compression import COMPRESSIONS
+from v2a.shards.splits import SPLITS
 
 READERS = ("auto", "ffmpeg", "pyav")
 FITS = ("stretch", "crop", "pad")
@@ -56,11 +57,16 @@ class Split:
         test: part for the final test, 0 to 1.
         group: a regular expression searched in the file's name: videos whose match is the same stay in one split
             ("cuts of one recording"); its first group counts when it has one. Empty: by content.
+        required: names of splits, with commas, that must not be empty: an error once the clips are counted, where it is otherwise
+            a note.
     """
+
+    SAME_RESULT: ClassVar[tuple[str, ...]] = ("required",)
 
     validation: float = 0.1
     test: float = 0.1
     group: str = ""
+    required: str = ""
 
     def __post_init__(self) -> None:
         """Refuse parts that leave nothing to train on."""
@@ -73,6 +79,15 @@ class Split:
             re.compile(self.group)
         except re.error as error:
             raise ValueError(f"expected a regular expression in split.group, but got {self.group!r}: {error}") from None
+        for name in self.required_splits:
+            choose("split.required", name, SPLITS)
+            if getattr(self, name, 1) == 0:
+                raise ValueError(f"expected split.{name} above 0, for split {name} is needed, but got split.{name}=0")
+
+    @property
+    def required_splits(self) -> list[str]:
+        """Names of the splits that must not be empty."""
+        return [name.strip() for name in self.required.split(",") if name.strip()]
 
 
 @dataclass

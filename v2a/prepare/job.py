@@ -102,7 +102,11 @@ class PrepareJob:
             append_failure(self._folder.state / "failures-leader.jsonl", failure)
 
     def finish(self, counts: Counts, stopped: bool) -> Counts:
-        """Put the failures together, write the manifest, say what came of it."""
+        """Put the failures together, write the manifest, say what came of it.
+
+        Raises:
+            ConfigError: a split of `split.required` is empty; the clips stay.
+        """
         done = self._folder.done()
         latest = {failure.key: failure for failure in self._folder.failures()}
         for task in (task for bundle in self._plan.tasks for task in bundle.tasks):
@@ -114,6 +118,8 @@ class PrepareJob:
         manifest = self._manifest()
         kinds = Counter(failure.kind for failure in failures)
         self._progress.end(self._folder.path, manifest, kinds, stopped)
+        if not stopped:
+            _check_splits(self.config, manifest)
         return {
             "clips": manifest.total.clips,
             "videos": manifest.total.videos,
@@ -133,6 +139,18 @@ class PrepareJob:
         split = self.config.split
         splits = Splits(validation=split.validation, test=split.test)
         return write_manifest(self._folder.path, self.config.geometry, self.config.identity(), splits)
+
+
+def _check_splits(config: Config, manifest: Manifest) -> None:
+    for name in config.split.required_splits:
+        if manifest.by_split[name].clips:
+            continue
+        part = "" if name == "train" else f" and split.{name}={getattr(config.split, name):g}"
+        raise ConfigError(
+            f"no clip of {config.out} is in split {name}, which is needed here: {manifest.total.videos} videos{part} gave it none, "
+            "since a video's split is a function of its content or group alone. Add videos, or change split.test, split.validation "
+            "or split.group; the clips stay, and the same command goes on"
+        )
 
 
 def _check_room(config: Config) -> None:

@@ -24,7 +24,7 @@ def training_command(stage: str, config: Mapping[str, Any], out: Path) -> str:
     """`python -m v2a.STAGE …` with every setting that is not its default, quoted for a shell."""
     defaults = _defaults(stage, str(config.get("preset", "")))
     chosen = [f"{name}={value}" for name, value in flatten(config) if defaults.get(name) != value]
-    return shlex.join(["python", "-m", f"v2a.{stage}", *chosen, "--out", str(out)])
+    return shlex.join(["python", "-m", f"v2a.{stage}", *chosen, "--out", no_option(str(out))])
 
 
 def _defaults(stage: str, preset: str) -> dict[str, str]:
@@ -66,9 +66,14 @@ def evaluation_command(folder: Path, settings: Mapping[str, Any]) -> str:
 
 def inference_command(folder: Path, inputs: Sequence[str], seeds: Sequence[str]) -> str:
     """`python -m v2a.infer …`; the model is known by its identity only."""
-    shown = list(inputs) if 0 < len(inputs) <= 3 else ["VIDEOS"]
+    shown = [no_option(name) for name in inputs] if 0 < len(inputs) <= 3 else ["VIDEOS"]
     seed = ["--seed", seeds[0]] if len(seeds) == 1 else []
-    return shlex.join(["python", "-m", "v2a.infer", *shown, "--model", "MODEL", "--out", str(folder), *seed])
+    return shlex.join(["python", "-m", "v2a.infer", *shown, "--model", "MODEL", "--out", no_option(str(folder)), *seed])
+
+
+def no_option(path: str) -> str:
+    """A path whose name begins with "-" would be read as an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _given(settings: Mapping[str, Any], names: Sequence[str]) -> list[str]:

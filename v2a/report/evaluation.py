@@ -58,10 +58,12 @@ def read_evaluation(folder: Path) -> Section:
     section.command = evaluation_command(folder, settings)
     measured = _read_clips(folder / "clips.csv")
     if clips and len(measured) != clips:
-        section.notes.append(f"clips.csv has {len(measured)} clips and metrics.json {clips}: no clip of it is shown.")
-    else:
-        section.clips, strange = _clips(folder, measured, models, settings)
-        section.notes += strange
+        raise ReportError(
+            f"{folder / 'clips.csv'} is damaged: it has {len(measured)} clips, where metrics.json has {clips}; the command that "
+            f"made the folder writes it again: {section.command}"
+        )
+    section.clips, strange = _clips(folder, measured, models, settings)
+    section.notes += strange
     return section
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2a.evaluate.progress import Progress
+from v2a.report.command import no_option
 from v2a.report.config import Config
 from v2a.report.make import make_page
 from v2a.report.read import read_section
@@ -84,7 +85,9 @@ class ReportJob:
 def command_of(config: Config) -> str:
     """That makes the page again."""
     size = [f"--clips={config.clips}", f"--max-mb={config.max_mb:g}"]
-    return shlex.join(["python", "-m", "v2a.report", *config.folders(), *size, "--out", config.page])
+    return shlex.join(
+        ["python", "-m", "v2a.report", *map(no_option, config.folders()), *size, "--out", no_option(config.page)]
+    )
 
 
 def run(config: Config, context: Context) -> dict[str, float]:

@@ -138,6 +138,19 @@ def test_groups_hold_cuts_of_one_recording_together(tmp_path: Path, render: Rend
     assert sorted(row.group for row in rows_of(tmp_path / "clips")) == ["rec0", "rec0", "rec1", "rec1", "rec2", "rec2"]
 
 
+def test_a_split_that_is_needed_and_empty_is_an_error_and_the_clips_stay(
+    tmp_path: Path, render: Render, capsys: pytest.CaptureFixture[str]
+):
+    render(tmp_path / "videos" / "one_1.mp4", 4.0, seed=1)
+    out, needed = tmp_path / "clips", "split.required=train,test"
+    assert run(tmp_path / "videos", out, needed, "split.group=^one", "split.test=0.01") == 1
+    said = capsys.readouterr().err
+    assert f"no clip of {out} is in split test, which is needed here: 1 videos and split.test=0.01 gave it none" in said
+    assert len(rows_of(out)) == 2
+    assert run(tmp_path / "videos", out, "split.group=^one", "split.test=0.01") == 0
+    assert run(tmp_path / "videos", out, "split.required=train", "split.group=^one", "split.test=0.01") == 0
+
+
 def test_spans_of_a_csv(tmp_path: Path, render: Render):
     render(tmp_path / "a.mp4", 9.0, seed=1)
     (tmp_path / "list.csv").write_text(
@@ -235,6 +248,8 @@ def test_processes_and_readers_give_the_same_set(videos: Path, tmp_path: Path):
         (["videos=.", "fit=squeeze"], "there is no fit 'squeeze'"),
         (["videos=.", "geometry.segment_s=0.33"], "expected a whole number of frames in a segment"),
         (["videos=.", "split.validation=0.6", "split.test=0.4"], "under 1 together"),
+        (["videos=.", "split.required=exam"], "there is no split.required 'exam'"),
+        (["videos=.", "split.required=test", "split.test=0"], "split test is needed, but got split.test=0"),
         (["videos=.", "split.group=("], "expected a regular expression in split.group"),
         (["videos=.", "split.validation=nan"], "under 1 together, but got nan and 0.1"),
         (["videos=.", "split.test=nan"], "under 1 together, but got 0.1 and nan"),

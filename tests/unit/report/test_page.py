@@ -1,5 +1,6 @@
 """The page as a file: whole, within its limit, free of what names smuggle in."""
 
+import csv
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_sounds_of_another_clip_are_never_shown_with_a_video(world: Path, tmp_pa
     section = read_evaluation(folder)
     assert section.clips == []
     assert "00-truth.wav is not its sound" in section.notes[1]
+
+
+def test_a_table_of_clips_that_lost_some_is_damage(world: Path, tmp_path: Path, report):
+    folder = Path(shutil.copytree(world / "ev", tmp_path / "-ev"))
+    table = folder / "clips.csv"
+    with table.open(newline="") as file:
+        kept = [row for row in csv.reader(file) if row[0] != "clip0"]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows(kept)
+    status, _, error = report(folder, "--out", tmp_path / "x.html")
+    assert status == 1
+    assert f"{table} is damaged: it has 1 clips, where metrics.json has 2" in error
+    assert "writes it again: python -m v2a.evaluate" in error
 
 
 def test_the_limit_takes_videos_away_and_says_so(world: Path, page: Path, tmp_path: Path, report):

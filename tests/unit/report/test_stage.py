@@ -75,7 +75,8 @@ def test_what_cannot_be_made_is_said_before_a_job_waits(tmp_path: Path):
     check_inputs("report", load_config("report", [f"runs={sounds}", f"page={tmp_path / 'a' / 'b.html'}"]))
     for settings, said in (
         ([], "got none; say runs=DIR,DIR"),
-        ([f"runs={sounds},{tmp_path / 'no'}"], "there is no run at .*no: say runs="),
+        ([f"runs={sounds},{tmp_path / 'no'}"], "no is not there; expected the folder of .*runs=DIR,DIR"),
+        ([f"runs={tmp_path}"], "holds no run; expected the folder of"),
         ([f"runs={sounds}", f"page={tmp_path}"], "is a folder; expected a file"),
         ([f"runs={sounds}", f"page={sounds / 'report.jsonl' / 'x.html'}"], "cannot be made: .* is a file"),
     ):

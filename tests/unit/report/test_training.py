@@ -8,8 +8,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.unit.report.making import make_run
-from v2a.report.command import training_command
+from v2a.report.command import inference_command, training_command
+from v2a.report.config import Config
 from v2a.report.records import read_series
+from v2a.report.stage import command_of
 from v2a.report.svg import draw_chart
 from v2a.report.training import read_training
 
@@ -68,6 +70,14 @@ def test_the_command_has_what_is_not_the_default_and_is_quoted(tmp_path: Path):
         "--out",
         str(tmp_path / "a b"),
     }
+
+
+def test_a_name_that_looks_like_an_option_is_a_path():
+    command = shlex.split(inference_command(Path("-sounds"), ["-a.mp4", "b.mp4"], ["3"]))
+    assert command[3:] == ["./-a.mp4", "b.mp4", "--model", "MODEL", "--out", "./-sounds", "--seed", "3"]
+    assert shlex.split(command_of(Config(runs="-ev,b", page="-x.html")))[3:] == [
+        "./-ev", "b", "--clips=6", "--max-mb=60", "--out", "./-x.html",
+    ]  # fmt: skip
 
 
 def test_several_ranks_are_said(tmp_path: Path):

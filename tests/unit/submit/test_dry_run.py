@@ -55,7 +55,7 @@ def test_dry_runs_are_the_golden_files(
     # Whatever torch is installed here, the golden files are of one for GPUs.
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2.10.0")
     for stage in _STAGES:
-        more = {"prepare": ["videos=my clips (2)/"], "infer": ["videos=my clips (2)/"], "report": ["runs=data"]}.get(
+        more = {"prepare": ["videos=my clips (2)/"], "infer": ["videos=my clips (2)/"], "report": ["runs=sounds"]}.get(
             stage, []
         )
         assert run(*options, "--dry-run", f"stage={stage}", *more, runs=tmp_path / "runs") == 0, stage
