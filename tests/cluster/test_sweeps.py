@@ -90,12 +90,21 @@ def check_trials(storage: str, runs: Path, trials: int) -> None:
     assert len({str(trial.params) for trial in found}) == trials
 
 
+def _what_slurm_tells(cluster: Testbed) -> str:
+    """Of the jobs that are there, to any user: their descriptions, and the script of each."""
+    jobs = cluster.run("squeue", "-h", "-o", "%A").stdout.split()
+    assert jobs
+    told = cluster.run("scontrol", "show", "job", "--details").stdout
+    return told + "".join(cluster.run("scontrol", "write", "batch_script", job, "-").stdout for job in jobs)
+
+
 def test_two_drivers_finish_what_a_killed_one_began(cluster: Testbed, runs: Path, storage: str) -> None:
     command = [*driver_command(runs, storage, "--nodes", "2", "--trials", str(TRIALS), "--parallel", "1"), "steps=10"]
     first = start(cluster, command)
     begun = runs / "on two hosts" / "trial-0000" / "where.json"
     wait_until("the first trial runs", lambda: begun.exists() or first.poll() is not None, timeout_s=120)
     assert first.poll() is None, first.communicate()[0]
+    assert PASSWORD not in _what_slurm_tells(cluster), "a password that every user of the cluster can read"
     first.kill()
     first.communicate()
     drivers = [start(cluster, command), start(cluster, command)]
@@ -147,3 +156,29 @@ def test_a_killed_driver_a_dead_node_and_a_stopped_database_cost_time_alone(
     assert [process.returncode for process in (first, second)] == [0, 0], "\n".join(said)
     check_trials(storage, runs, 24)
     wait_until("every job ends", lambda: cluster.run("squeue", "-h").stdout == "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_of_two_hosts_whose_time_is_short_goes_back_into_the_queue(
+    cluster: Testbed, runs: Path, storage: str
+) -> None:
+    """Slurm's warning comes in the middle of a trial; the same job goes on with it from its checkpoint."""
+    options = ["--mode", "workers", "--nodes", "2", "--trials", "3", "--parallel", "1"]
+    driver = start(cluster, [*driver_command(runs, storage, *options), "steps=3000"])
+    folder = runs / "on two hosts"
+    metrics = folder / "trial-0001" / "metrics.jsonl"
+    try:
+        wait_until("the second trial trains", lambda: metrics.exists() and metrics.stat().st_size > 0, timeout_s=300)
+        (job,) = cluster.run("squeue", "-h", "-o", "%A").stdout.split()
+        cluster.run("scancel", "--signal=USR2", job)
+        said = driver.communicate(timeout=400)[0]
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, said
+    check_trials(storage, runs, 3)
+    starts = cluster.run("sacct", "-n", "-X", "-D", "-P", "-o", "JobID,State", f"--jobs={job}").stdout.split()
+    assert len(starts) == 2, "one job, put back once"
+    logs = "".join(path.read_text() for path in folder.rglob("*_0_log.out"))
+    assert "there is more to do: back into the queue" in logs
+    assert "going on from step" in logs
