@@ -1,6 +1,6 @@
 """The whole road on this machine: a corpus, a model trained on it, sound for videos it never heard, and a page that shows how good.
 
-python -m hpc.demo                          made-up fly-bys; about ten minutes on two cores
+python -m hpc.demo                          made-up fly-bys; about twelve minutes on two cores
 python -m hpc.demo --videos clips/ --out demo-of-mine        your own videos, with their sound
 python -m hpc.demo --videos clips/ --out demo-of-mine --group '^film\\d+'
 python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
@@ -134,8 +134,12 @@ def _silenced(runs: Runs, folder: Path) -> list[list[str]]:
     for number, source in enumerate(sources, 1):
         name = f"{source.stem}-{number}" if source.stem in alike else source.stem
         into = folder / f"{name}{source.suffix if source.suffix.lower() in ('.mp4', '.mov') else '.mkv'}"
-        copy = ["-fflags", "+genpts", "-i", f"file:{source}", "-map", "0:v:0", "-c", "copy", f"file:{into}"]
+        if into.exists() and into.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+            continue
+        whole = folder.parent / f"unfinished-{into.name}"  # a kill leaves no half of a video among those that get sound
+        copy = ["-fflags", "+genpts", "-i", f"file:{source}", "-map", "0:v:0", "-c", "copy", f"file:{whole}"]
         copies.append(["ffmpeg", "-v", "error", "-y", *copy])  # AVI has no times of its own
+        copies.append(["mv", "--", str(whole), str(into)])
     return copies
 
 
@@ -160,7 +164,10 @@ def walk(steps: Sequence[Step]) -> int:
     begun = time.monotonic()
     for number, step in enumerate(steps, 1):
         print(f"\n== {number} of {len(steps)}, after {_minutes(time.monotonic() - begun)}: {step.title}", flush=True)
-        for command in step.commands():
+        commands = step.commands()
+        if not commands:
+            print("done before")
+        for command in commands:
             print(f"$ {_shown(command)}", flush=True)
             status = subprocess.run(command, check=False).returncode
             if status:

@@ -62,9 +62,10 @@ def test_held_out_videos_lose_only_their_sound(tmp_path: Path, monkeypatch: pyte
         source = ["-f", "lavfi", "-i", "testsrc=s=64x36:r=10:d=1", "-f", "lavfi", "-i", "sine=d=1"]
         subprocess.run(["ffmpeg", "-v", "error", *source, *codec, str(film)], check=True)
     monkeypatch.setattr(demo.Runs, "held_out", lambda _: films)
-    silent = tmp_path / "-s:1"
-    for command in demo._silenced(demo.Runs(tmp_path, (), 1), silent):
+    silent, runs = tmp_path / "-s:1", demo.Runs(tmp_path, (), 1)
+    for command in demo._silenced(runs, silent):
         subprocess.run(command, check=True)
+    assert demo._silenced(runs, silent) == [], "they are there"
     assert sorted(path.name for path in silent.iterdir()) == ["clip-1.mp4", "clip-2.mp4", "old.mkv"]
     for path in silent.iterdir():
         probe = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", f"file:{path}"]
