@@ -15,65 +15,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from v2a.codes.config import Config
-from v2a.config import ConfigError, build_config, describe
-from v2a.interrupt import StopSignals
-
-_INTERRUPTED = 130
+from v2a.tasks import Job
+from v2a.tasks_command import make_parser, run_command, validate_settings
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    summary, examples = (__doc__ or "").split("\n\n")
-    top = argparse.ArgumentParser(
-        prog="python -m v2a.codes",
-        description=summary,
-        epilog=f"examples:\n{examples}\nsettings, with their defaults:\n{describe(Config)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument(
-        "--workers",
-        type=int,
-        help="processes, each of one thread (default: one a core, or a GPU; 0: this process alone)",
-    )
-    top.add_argument("--dry-run", action="store_true", help="say what would be encoded, encode and write nothing")
-    top.add_argument("settings", nargs="*", metavar="key=value", help="settings of the stage, below")
-    return top
+    return make_parser("codes", __doc__ or "", Config, "say what would be encoded, encode and write nothing")
 
 
 def validate(settings: Sequence[str]) -> Config:
-    """The config of these "key=value" settings.
-
-    Raises:
-        ConfigError: an unknown key, or a bad value.
-    """
-    return build_config(Config, [setting for setting in settings if setting != "stage=codes"])
+    """See `v2a.tasks_command.validate_settings`."""
+    return validate_settings("codes", Config, settings)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Encode; 0 when all is encoded, 1 with a sentence when it could not be, 130 when it was stopped."""
-    options = parser().parse_intermixed_args(arguments)
-    try:
-        config = validate(options.settings)
-        return _dry_run(config) if options.dry_run else _run(config, options.workers)
-    except (ConfigError, OSError, RuntimeError, ValueError) as error:
-        print(f"codes: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("codes: stopped at once; the same command goes on", file=sys.stderr)
-        return _INTERRUPTED
+    return run_command("codes", parser().parse_intermixed_args(arguments), validate, _dry_run, _job)
 
 
-def _run(config: Config, workers: int | None) -> int:
+def _job(config: Config) -> Job:
     from v2a.codes.job import CodesJob  # torch takes a second: not for --help
-    from v2a.tasks import fitting_workers, local_tasks
 
-    with StopSignals() as stop:
-        tasks = local_tasks(fitting_workers(config.device) if workers is None else workers)
-        result = tasks.run(CodesJob(config), stop.requested)
-    return _INTERRUPTED if result["stopped"] else 0
+    return CodesJob(config)
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: Config) -> None:
     import torch
 
     from v2a.codes.plan import make_plan
@@ -85,7 +52,6 @@ def _dry_run(config: Config) -> int:
     print(f"encoder {loaded.identity} of {config.model}: clips of {loaded.geometry} to codes {t}x{h}x{w}")
     print(f"{plan.clips} clips in {len(plan.tasks)} shards would be encoded, {plan.done} clips are done")
     print(f"{plan.bytes / 1e6:.1f} MB would go to {config.out}")
-    return 0
 
 
 if __name__ == "__main__":

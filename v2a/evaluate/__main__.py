@@ -15,30 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from v2a.config import ConfigError, build_config, describe
+from v2a.config import ConfigError
 from v2a.evaluate.config import BASELINES, Config
-from v2a.interrupt import StopSignals
-
-_INTERRUPTED = 130
+from v2a.tasks import Job
+from v2a.tasks_command import make_parser, run_command, validate_settings
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    summary, examples = (__doc__ or "").split("\n\n")
-    top = argparse.ArgumentParser(
-        prog="python -m v2a.evaluate",
-        description=summary,
-        epilog=f"examples:\n{examples}\nsettings, with their defaults:\n{describe(Config)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument(
-        "--workers",
-        type=int,
-        help="processes, each of one thread (default: one a core, or a GPU; 0: this process alone)",
-    )
-    top.add_argument("--dry-run", action="store_true", help="say what would be measured, measure and write nothing")
-    top.add_argument("settings", nargs="*", metavar="key=value", help="settings of the stage, below")
-    return top
+    return make_parser("evaluate", __doc__ or "", Config, "say what would be measured, measure and write nothing")
 
 
 def validate(settings: Sequence[str]) -> Config:
@@ -47,44 +32,30 @@ def validate(settings: Sequence[str]) -> Config:
     Raises:
         ConfigError: an unknown key, or a bad value.
     """
-    settings = [setting for setting in settings if setting != "stage=evaluate"]
     repeated = [setting.partition("=")[2] for setting in settings if setting.startswith("model=")]
     if len(repeated) < 2:
-        return build_config(Config, settings)
+        return validate_settings("evaluate", Config, settings)
     if commas := [path for path in repeated if "," in path]:
         raise ConfigError(
             f"expected no comma in the path of one of several models, but got {commas[0]!r}; rename it, or link to it"
         )
     others = [setting for setting in settings if not setting.startswith(("model=", "models="))]
     more = [setting.partition("=")[2] for setting in settings if setting.startswith("models=")]
-    return build_config(Config, [*others, f"models={','.join(repeated + more)}"])
+    return validate_settings("evaluate", Config, [*others, f"models={','.join(repeated + more)}"])
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure; 0 when all is measured, 1 with a sentence when it could not be, 130 when it was stopped."""
-    options = parser().parse_intermixed_args(arguments)
-    try:
-        config = validate(options.settings)
-        return _dry_run(config) if options.dry_run else _run(config, options.workers)
-    except (ConfigError, OSError, RuntimeError, ValueError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("evaluate: stopped at once; the same command goes on", file=sys.stderr)
-        return _INTERRUPTED
+    return run_command("evaluate", parser().parse_intermixed_args(arguments), validate, _dry_run, _job)
 
 
-def _run(config: Config, workers: int | None) -> int:
+def _job(config: Config) -> Job:
     from v2a.evaluate.job import EvaluateJob  # numpy and torch take a second: not for --help
-    from v2a.tasks import fitting_workers, local_tasks
 
-    with StopSignals() as stop:
-        tasks = local_tasks(fitting_workers(config.device) if workers is None else workers)
-        result = tasks.run(EvaluateJob(config), stop.requested)
-    return _INTERRUPTED if result["stopped"] else 0
+    return EvaluateJob(config)
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: Config) -> None:
     import torch
 
     from v2a.evaluate.clips import open_clips, pick
@@ -111,7 +82,6 @@ def _dry_run(config: Config) -> int:
     print(
         f"{clips.left_out['silent']} clips of videos without sound are left out; results would go to {Path(config.out)}"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,72 +9,38 @@ python -m v2a.prepare --dry-run videos=list.txt out=data/clips
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from v2a.config import ConfigError, build_config, describe
-from v2a.interrupt import StopSignals
 from v2a.prepare.config import Config
 from v2a.prepare.done import Done
-from v2a.prepare.folder import Folder, FolderBusy
+from v2a.prepare.folder import Folder
 from v2a.prepare.inputs import find_inputs
 from v2a.prepare.job import PrepareJob
 from v2a.prepare.plan import make_plan
 from v2a.prepare.progress import Progress
-from v2a.processes import WorkerDied
-from v2a.tasks import local_tasks
+from v2a.tasks_command import make_parser, run_command, validate_settings
 
-_INTERRUPTED = 130
+_WORKERS = "processes, each with one decoder (default: one a core; 0: this process alone)"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    summary, examples = (__doc__ or "").split("\n\n")
-    top = argparse.ArgumentParser(
-        prog="python -m v2a.prepare",
-        description=summary,
-        epilog=f"examples:\n{examples}\nsettings, with their defaults:\n{describe(Config)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument(
-        "--workers", type=int, help="processes, each with one decoder (default: one a core; 0: this process alone)"
-    )
-    top.add_argument("--dry-run", action="store_true", help="say what would be read, read and write nothing")
-    top.add_argument("settings", nargs="+", metavar="key=value", help="videos=PATH and other settings")
-    return top
+    return make_parser("prepare", __doc__ or "", Config, "say what would be read, read and write nothing", _WORKERS)
 
 
 def validate(settings: Sequence[str]) -> Config:
-    """The config of these "key=value" settings.
-
-    Raises:
-        ConfigError: an unknown key, or a bad value.
-    """
-    return build_config(Config, [setting for setting in settings if setting != "stage=prepare"])
+    """See `v2a.tasks_command.validate_settings`."""
+    return validate_settings("prepare", Config, settings)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Prepare; 0 when all was read, 1 with a sentence when it could not be, 130 when it was stopped."""
-    options = parser().parse_intermixed_args(arguments)
-    workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
-    try:
-        config = validate(options.settings)
-        if options.dry_run:
-            return _dry_run(config)
-        with StopSignals() as stop:
-            result = local_tasks(workers).run(PrepareJob(config), stop.requested)
-        return _INTERRUPTED if result["stopped"] else 0
-    except (ConfigError, FolderBusy, WorkerDied, OSError, ValueError) as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("prepare: stopped at once; the same command goes on", file=sys.stderr)
-        return _INTERRUPTED
+    return run_command("prepare", parser().parse_intermixed_args(arguments), validate, _dry_run, PrepareJob)
 
 
-def _dry_run(config: Config) -> int:
+def _dry_run(config: Config) -> None:
     inputs = find_inputs(config.videos)
     folder = Folder(Path(config.out))
     done, failures = (folder.done(), folder.failures()) if folder.path.is_dir() else (Done(), [])
@@ -89,7 +55,6 @@ def _dry_run(config: Config) -> int:
         print(f"  {task.video.path!a} {task.video.span}")
     if len(tasks) > 20:
         print(f"  … and {len(tasks) - 20} more")
-    return 0
 
 
 if __name__ == "__main__":
