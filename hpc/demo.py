@@ -112,7 +112,9 @@ def runs_of(out: Path, videos: Path | None, group: str, quick: bool, ranks: int)
     """The runs that the demo will have.
 
     Args:
-        out, videos, quick: as of `steps_of`.
+        out: folder of all that is made.
+        videos: as of `steps_of`.
+        quick: as of `steps_of`.
         group: a regular expression: videos whose names match alike stay in one split; empty for none.
         ranks: that train.
     """

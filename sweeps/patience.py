@@ -94,7 +94,9 @@ class _Waiting:
     """Waits for an answer, and says so.
 
     Args:
-        place, patience_s, should_stop: see `patiently`.
+        place: see `patiently`.
+        patience_s: see `patiently`.
+        should_stop: see `patiently`.
     """
 
     def __init__(self, place: Place, patience_s: float, should_stop: Callable[[], bool]) -> None:

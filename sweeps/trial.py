@@ -99,7 +99,10 @@ def run_in_job(stage: str, overrides: Sequence[str], run_dir: Path, means: worke
     """One trial by the ranks of this job: `hpc.worker.run`, heard by its study. `hpc.launch.submit` takes it as a program.
 
     Args:
-        stage, overrides, run_dir, means: as of `hpc.worker.run`; the folder holds the trial's task.
+        stage: as of `hpc.worker.run`.
+        overrides: as of `hpc.worker.run`.
+        run_dir: as of `hpc.worker.run`; it holds the trial's task.
+        means: as of `hpc.worker.run`.
 
     Raises:
         TrialFailed, ValueError: see `run_trial`; the folder is no trial's.

@@ -23,7 +23,8 @@ def make_parser(stage: str, doc: str, config: type, dry_run: str, workers: str =
         stage: its name.
         doc: a summary, a blank line, and examples.
         config: class of its settings.
-        dry_run, workers: what is said of these options.
+        dry_run: what is said of this option.
+        workers: what is said of this option.
     """
     summary, examples = doc.strip().split("\n\n", 1)
     top = argparse.ArgumentParser(

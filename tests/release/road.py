@@ -61,8 +61,11 @@ SMALLER = (
     (r"pipeline (?!.*preset=tiny)", "pipeline preset=tiny "),
     (r"pipeline ", "pipeline vqvae.train.steps=4 audio.train.steps=4 "),
     (r"hpc\.status --watch", "hpc.status"),
-    (r"vqvae-12345678", "$(cd runs && ls -d vqvae-???????? | head -1)"),
-    (r"vqvae-9abcdef0", "$(cd runs && ls -d vqvae-???????? | tail -1)"),
+    (
+        r"vqvae-12345678",
+        "$(cd runs && ls vqvae-????????/run.json | head -1 | cut -d/ -f1)",
+    ),  # studies have such names, too
+    (r"vqvae-9abcdef0", "$(cd runs && ls vqvae-????????/run.json | tail -1 | cut -d/ -f1)"),
     (r"--trials \d+", ""),
     (r"sweeps\.optuna_run$", f"sweeps.optuna_run stage=vqvae {_TINY}"),
     (r"(sweeps\.optuna_run(?!.*--objective)(?!.*--search))", r"\1 --study STUDY --sampler random"),
@@ -108,6 +111,7 @@ ELSEWHERE = (
         "tests/unit/test_batch_scripts.py",
         "sweep_workers.sh",
     ),
+    Elsewhere(r"OPTUNA_STORAGE=\S+ optuna tell .*", "tests/unit/sweeps/test_runs_folder.py", "--state fail"),
     Elsewhere(r".*sweeps\.optuna_run .*postgresql.*", "tests/unit/sweeps/test_storages.py", "postgresql"),
     Elsewhere(r".*v2a\.youtube8m select .*", "tests/unit/youtube8m/test_select.py", "select("),
     Elsewhere(r".*v2a\.youtube8m resolve .*", "tests/unit/youtube8m/test_resolve.py", "resolve"),

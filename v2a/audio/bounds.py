@@ -29,7 +29,8 @@ def bounded(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
     Args:
         values: of any shape.
-        low, high: the bounds.
+        low: the lower bound.
+        high: the upper bound.
     """
     found: torch.Tensor = _Bounded.apply(values, low, high)  # type: ignore[no-untyped-call]
     return found

@@ -80,7 +80,8 @@ class Picture(nn.Module):
 
         Args:
             given: see above.
-            first, count: of `count` frames only, from the frame `first` of each clip on, int64 [B].
+            first: of each clip, int64 [B], the frame that features are wanted from; None for all of them.
+            count: of so many frames; None for all of them.
         """
         frames = self.frames_of(given)
         if self.training and self._mirror:

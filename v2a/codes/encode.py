@@ -45,7 +45,8 @@ def encode_latents(model: VQVAE, video: npt.NDArray[np.uint8]) -> torch.Tensor:
     Where codes of several steps describe their frames together, these steps have the same vector.
 
     Args:
-        model, video: as of `encode_clip`.
+        model: as of `encode_clip`.
+        video: as of `encode_clip`.
 
     Raises:
         ValueError: see `encode_clip`.

@@ -71,7 +71,8 @@ class FfmpegProcess:
         Args:
             command: arguments from the names of the two outputs.
             source_fd: the open file that it inherits.
-            picture, sound: which outputs are wanted.
+            picture: whether frames are wanted.
+            sound: whether samples are wanted.
 
         Raises:
             MediaError: there is no ffmpeg.

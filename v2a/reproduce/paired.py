@@ -32,7 +32,8 @@ def paired(one: Clips, two: Clips, measure: str) -> Paired:
     """Compare two models.
 
     Args:
-        one, two: their clips.
+        one: clips of the first.
+        two: clips of the second.
         measure: a column.
     """
     common = [clip for clip in one if clip in two and one[clip][measure] and two[clip][measure]]
