@@ -63,9 +63,9 @@ SMALLER = (
     (r"hpc\.status --watch", "hpc.status"),
     (
         r"vqvae-12345678",
-        "$(cd runs && ls vqvae-????????/run.json | head -1 | cut -d/ -f1)",
+        "$(cd runs && dirname vqvae-????????/run.json | head -1)",
     ),  # studies have such names, too
-    (r"vqvae-9abcdef0", "$(cd runs && ls vqvae-????????/run.json | tail -1 | cut -d/ -f1)"),
+    (r"vqvae-9abcdef0", "$(cd runs && dirname vqvae-????????/run.json | tail -1)"),
     (r"--trials \d+", ""),
     (r"sweeps\.optuna_run$", f"sweeps.optuna_run stage=vqvae {_TINY}"),
     (r"(sweeps\.optuna_run(?!.*--objective)(?!.*--search))", r"\1 --study STUDY --sampler random"),
