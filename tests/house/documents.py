@@ -19,8 +19,8 @@ from tests.house.source import CHECKOUT
 SHELLS = ("bash", "sh", "shell", "console")
 # Programs that a reader has, or is told to install. Ours are checked down to their arguments instead.
 _PROGRAMS = """
-    . [ alias apptainer apt-get awk basename bash cat cd chmod command cp curl df dirname du echo env eval exec exit export false ffmpeg
-    ffprobe find free git grep head hostname ip jq kill ldd less ln ls lscpu lspci lsof mkdir module mv nano nproc nvcc
+    . [ alias apptainer apt-get awk basename bash cat cd chmod command cp curl df dirname du echo env eval exec exit export
+    false ffmpeg ffprobe find free git grep head hostname ip jq kill ldd less ln ls lscpu lspci lsof mkdir module mv nano nproc nvcc
     nvidia-smi optuna ping printf ps pwd rm rsync sacct sacctmgr salloc scancel scontrol scp sed set sh shellcheck sinfo
     singularity sleep sort source sprio squeue sreport srun ssh sshare sstat strace sudo tail tar tee tensorboard test time top
     touch tr trap true tmux ulimit umask uname unset unzip uptime vi vim wait watch wc wget which xargs zip
