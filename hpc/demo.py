@@ -3,6 +3,7 @@
 python -m hpc.demo                          made-up fly-bys; about twelve minutes on two cores
 python -m hpc.demo --videos clips/ --out demo-of-mine        your own videos, with their sound
 python -m hpc.demo --videos clips/ --out demo-of-mine --group '^film\\d+'
+python -m hpc.demo --videos clips/ --out demo-of-mine audio.train.steps=3000 prepare.split.test=0.4
 python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
 python -m hpc.demo --dry-run                the steps, in order
 """
@@ -108,7 +109,7 @@ def steps_of(runs: Runs, videos: Path | None, quick: bool) -> list[Step]:
     return steps
 
 
-def runs_of(out: Path, videos: Path | None, group: str, quick: bool, ranks: int) -> Runs:
+def runs_of(out: Path, videos: Path | None, group: str, quick: bool, more: Sequence[str] = ()) -> Runs:
     """The runs that the demo will have.
 
     Args:
@@ -116,11 +117,21 @@ def runs_of(out: Path, videos: Path | None, group: str, quick: bool, ranks: int)
         videos: as of `steps_of`.
         quick: as of `steps_of`.
         group: a regular expression: videos whose names match alike stay in one split; empty for none.
-        ranks: that train.
+        more: settings of the pipeline, which go before the demo's own.
+
+    Raises:
+        ConfigError: one of them that is not known, or that is the demo's.
     """
     settings = [f"videos={videos or out / 'videos'}", f"data={out / 'clips'}"]
     settings += [f"prepare.split.group={group}"] if group else []
-    return Runs(out, (*settings, *(_QUICK if quick else _FULL), *(_OWN_SPLIT if videos else _MADE_UP_SPLIT)), ranks)
+    if kept := [setting for setting in more if setting.partition("=")[0] in ("videos", "data")]:
+        raise ConfigError(
+            f"expected settings of stages, but got {kept[0]}; say --videos DIR, and --out DIR for the rest"
+        )
+    settings += [*(_QUICK if quick else _FULL), *(_OWN_SPLIT if videos else _MADE_UP_SPLIT), *more]
+    parse_settings(settings)
+    ranks = 2 if importlib.util.find_spec("horovod") else 1
+    return Runs(out, tuple(settings), ranks)
 
 
 def _flybys(corpus: Path, quick: bool) -> list[str]:
@@ -216,8 +227,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--group", default="", metavar="REGEX", help=alike)
     top.add_argument("--out", type=Path, default=Path("demo"), help="folder of all that is made (default: demo)")
     top.add_argument("--quick", action="store_true", help="small: shows only that everything works")
+    setting = "of the pipeline (python -m hpc.submit pipeline), as audio.train.steps=3000"
+    top.add_argument("settings", nargs="*", metavar="STAGE.key=value", help=setting)
     top.add_argument("--dry-run", action="store_true", help="show the steps and the first commands, run nothing")
     return top
+
+
+validate = parse_settings
 
 
 def _named_place(text: str) -> Path:
@@ -241,15 +257,18 @@ def _other_videos(out: Path, videos: Path | None) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when all was made, 1 or a command's status when something failed, 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     if options.videos is not None and not options.videos.exists():
         print(
             f"demo: there is nothing at {options.videos}; give a folder of videos, or none for made-up ones",
             file=sys.stderr,
         )
         return 1
-    ranks = 2 if importlib.util.find_spec("horovod") else 1
-    runs = runs_of(options.out, options.videos, options.group, options.quick, ranks)
+    try:
+        runs = runs_of(options.out, options.videos, options.group, options.quick, options.settings)
+    except ConfigError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     steps = steps_of(runs, options.videos, options.quick)
     if why := _other_videos(options.out, options.videos):
         print(f"demo: {why}", file=sys.stderr)

@@ -34,6 +34,20 @@ def test_ones_own_videos_need_no_made_up_ones(tmp_path: Path, capsys: pytest.Cap
     assert shlex.split(told)[-2:] == ["--group", "^film|it's"]
 
 
+def test_settings_of_stages_come_last_and_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["--dry-run", "--videos", str(tmp_path), "prepare.split.test=0.4", "--quick"]
+    assert demo.main(command) == 0
+    (pipeline,) = (line for line in capsys.readouterr().out.splitlines() if " pipeline " in line)
+    assert pipeline.index("split.test=0.25") < pipeline.index("split.test=0.4")
+    for setting, said in (
+        ("audio.train.step=1", "did you mean"),
+        ("data=x", "expected settings of stages, but got data=x"),
+        ("nonsense", "expected videos"),
+    ):
+        assert demo.main([*command, setting]) == 1
+        assert said in capsys.readouterr().err
+
+
 def test_a_folder_has_the_videos_that_it_was_begun_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
