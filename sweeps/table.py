@@ -24,8 +24,13 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def rows_of(sweep: Sweep) -> list[Row]:
-    """A row for each trial: number, state, value, step, node, parameters or the reason of a failure."""
-    return [_row(trial, sweep.folder_of(trial) if FOLDER in trial.user_attrs else None) for trial in sweep.trials()]
+    """A row for each trial: number, state, value, step, node, parameters or the reason of a failure. One that another process just
+    chooses has none yet: its parameters are not all there."""
+    return [
+        _row(trial, sweep.folder_of(trial) if FOLDER in trial.user_attrs else None)
+        for trial in sweep.trials()
+        if FOLDER in trial.user_attrs or trial.state.is_finished()
+    ]
 
 
 def _row(trial: FrozenTrial, folder: Path | None) -> Row:

@@ -12,7 +12,7 @@ import pytest
 from sweeps.opening import open_sweep
 from sweeps.place import find_place
 from sweeps.storage import open_storage
-from sweeps.table import Table
+from sweeps.table import Table, rows_of
 from tests.contracts.studies import ME, PLAN
 
 
@@ -53,3 +53,12 @@ def test_the_live_table_fits_the_terminal(tmp_path: Path, monkeypatch: pytest.Mo
     table.show(last=True)
     assert terminal.text.startswith("\x1b[4A")
     assert terminal.text.count("\n") == 14, "in the end all of them are said"
+
+
+def test_a_trial_that_is_just_chosen_is_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sweep = open_sweep(open_storage(find_place(None, tmp_path / "study.log", {})), "table", PLAN)
+    assert sweep.claim(tmp_path, ME, sampler="random", trials=2, seed=None) is not None
+    sweep.study.ask()  # what another process has asked for, before it draws
+    Table(sweep).show(last=True)
+    assert [row[0] for row in rows_of(sweep)] == ["0"]
+    assert re.findall(r"^trial (\d+) running: (.*)", capsys.readouterr().out, re.MULTILINE)[0][1], "with its parameters"
