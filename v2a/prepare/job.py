@@ -154,7 +154,7 @@ def _check_splits(config: Config, manifest: Manifest) -> None:
                 "gave it none, since a video's split is a function of its content or group alone. Add videos, or change "
                 "split.test, split.validation or split.group; the clips stay, and the same command goes on"
             )
-        least = 2 if name == "train" else 1  # a clip's nearest in training and another one's sound stand beside each model
+        least = 2 if name == "train" else 1  # the nearest clip of training stands beside each model
         if sounding[name] < least:
             raise ConfigError(
                 f"expected at least {least} clips with sound in split {name}, for sound is learned and measured here, but "
