@@ -58,7 +58,7 @@ cluster: setup ## end-to-end tests on the one-machine Slurm cluster (needs root)
 	$(PYTEST) -m "not slow" tests/cluster
 
 .PHONY: demo demo-cluster
-demo: setup ## ten minutes: a model trained here, sound for videos it never heard, a page that shows both (VIDEOS=DIR OUT=DIR: your own; GROUP=REGEX: cuts of one film)
+demo: setup ## twelve minutes: a model trained here, sound for videos it never heard, a page that shows both (VIDEOS=DIR OUT=DIR: your own; GROUP=REGEX: cuts of one film)
 	@$(BIN)/python -m hpc.demo $(if $(VIDEOS),--videos "$(VIDEOS)") $(if $(OUT),--out "$(OUT)") $(if $(GROUP),--group '$(subst ','\'',$(GROUP))')
 demo-cluster: setup ## train something small for real on four hosts of the test cluster
 	@bash slurm/demo.sh

@@ -1,9 +1,9 @@
 """The whole road on this machine: a corpus, a model trained on it, sound for videos it never heard, and a page that shows how good.
 
-python -m hpc.demo                          made-up fly-bys; about ten minutes on two cores
+python -m hpc.demo                          made-up fly-bys; about twelve minutes on two cores
 python -m hpc.demo --videos clips/ --out demo-of-mine        your own videos, with their sound
 python -m hpc.demo --videos clips/ --out demo-of-mine --group '^film\\d+'
-python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
+python -m hpc.demo --quick                  three minutes: does everything work here? too small to sound like anything
 python -m hpc.demo --dry-run                the steps, in order
 """
 
