@@ -230,6 +230,13 @@ def _other_videos(out: Path, videos: Path | None) -> str:
     return f"{out} was begun with {before}; say --out DIR (make demo OUT=DIR) for another folder, or remove this one"
 
 
+def _lies_within(out: Path, videos: Path | None) -> str:
+    """A sentence when what is made would be among the videos: the next time they would be trained on, sound of ours and all."""
+    if videos is None or not out.resolve().is_relative_to(videos.resolve()):
+        return ""
+    return f"{out} lies within {videos}, whose videos are learned from; say --out DIR (make demo OUT=DIR) for one outside of it"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 when all was made, 1 or a command's status when something failed, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
@@ -242,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
     ranks = 2 if importlib.util.find_spec("horovod") else 1
     runs = runs_of(options.out, options.videos, options.group, options.quick, ranks)
     steps = steps_of(runs, options.videos, options.quick)
-    if why := _other_videos(options.out, options.videos):
+    if why := _lies_within(options.out, options.videos) or _other_videos(options.out, options.videos):
         print(f"demo: {why}", file=sys.stderr)
         return 1
     if options.dry_run:

@@ -144,6 +144,8 @@ class PrepareJob:
 
 def _check_splits(config: Config, manifest: Manifest) -> None:
     needed, out = config.split.required_splits, config.out
+    if needed and not manifest.total.clips:
+        raise ConfigError(f"{out} has no clip to go on with: no input gave one, and {out}/failures.jsonl says why")
     sounding: Counter[str] = _with_sound(Path(out), manifest) if needed else Counter()
     for name in needed:
         clips = manifest.by_split[name].clips

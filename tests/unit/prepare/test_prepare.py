@@ -151,6 +151,15 @@ def test_a_split_that_is_needed_and_empty_is_an_error_and_the_clips_stay(
     assert run(tmp_path / "videos", out, "split.required=train", "split.group=^one", "split.test=0.01") == 0
 
 
+def test_where_no_input_gives_a_clip_that_is_said_and_not_how_to_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "text.mp4").write_text("no video")
+    assert run(tmp_path / "videos", tmp_path / "clips", "split.required=train,test") == 1
+    assert f"no input gave one, and {tmp_path}/clips/failures.jsonl says why" in capsys.readouterr().err
+
+
 def test_splits_that_are_needed_need_sound(tmp_path: Path, render: Render, capsys: pytest.CaptureFixture[str]):
     """A pipeline would train stage 1 before stage 2 finds nothing to hear, or all of it before the evaluation does."""
     render(tmp_path / "videos" / "silent.mp4", 4.0, seed=1, sound=False)
