@@ -1,9 +1,12 @@
 """The page as a file: whole, within its limit, free of what names smuggle in."""
 
 import csv
+import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+
+import pytest
 
 from tests.unit.report.making import make_evaluation, make_inference, make_video
 from v2a.evaluate.shown import spread
@@ -56,6 +59,17 @@ def test_a_video_that_cannot_be_decoded_is_named(tmp_path: Path, report):
     assert status == 0
     for said in ((tmp_path / "x.html").read_text(), error):
         assert "a.mp4: left out, cannot be read as a video" in said
+
+
+@pytest.mark.parametrize("broken", [{"settings": [1]}, {"settings": {"models": [1]}}])
+def test_json_of_another_shape_is_damage_in_a_sentence(broken: dict[str, object], world: Path, tmp_path: Path, report):
+    folder = Path(shutil.copytree(world / "ev", tmp_path / "ev"))
+    found = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(found | broken))
+    status, _, error = report(folder, "--out", tmp_path / "x.html")
+    assert status == 1
+    assert f"report: {folder} is damaged (" in error
+    assert "writes it again" in error
 
 
 def test_sounds_of_another_clip_are_never_shown_with_a_video(world: Path, tmp_path: Path):
