@@ -160,7 +160,7 @@ def _check_splits(config: Config, manifest: Manifest) -> None:
         if sounding[name] < least:
             raise ConfigError(
                 f"expected at least {least} clips with sound in split {name}, for sound is learned and measured here, but "
-                f"of {clips} of {out} {sounding[name]} are of videos that have any. Add videos with sound; silent ones are "
+                f"{sounding[name]} of its {clips} in {out} have any. Add videos with sound; silent ones are "
                 "for `python -m v2a.infer`"
             )
 

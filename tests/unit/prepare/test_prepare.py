@@ -167,7 +167,7 @@ def test_splits_that_are_needed_need_sound(tmp_path: Path, render: Render, capsy
     assert run(tmp_path / "videos", out, *needed) == 1
     said = capsys.readouterr().err
     assert (
-        f"at least 2 clips with sound in split train, for sound is learned and measured here, but of 2 of {out} 0 are of"
+        f"at least 2 clips with sound in split train, for sound is learned and measured here, but 0 of its 2 in {out} have any"
         in said
     )
     assert run(tmp_path / "videos", out, *needed[1:]) == 0
