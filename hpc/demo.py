@@ -4,7 +4,7 @@ python -m hpc.demo                          made-up fly-bys; about twelve minute
 python -m hpc.demo --videos clips/ --out demo-of-mine        your own videos, with their sound
 python -m hpc.demo --videos clips/ --out demo-of-mine --group '^film\\d+'
 python -m hpc.demo --videos clips/ --out demo-of-mine audio.train.steps=3000 prepare.split.test=0.4
-python -m hpc.demo --quick                  two minutes: does everything work here? too small to sound like anything
+python -m hpc.demo --quick                  three minutes: does everything work here? too small to sound like anything
 python -m hpc.demo --dry-run                the steps, in order
 """
 
@@ -255,6 +255,13 @@ def _other_videos(out: Path, videos: Path | None) -> str:
     return f"{out} was begun with {before}; say --out DIR (make demo OUT=DIR) for another folder, or remove this one"
 
 
+def _lies_within(out: Path, videos: Path | None) -> str:
+    """A sentence when what is made would be among the videos: the next time they would be trained on, sound of ours and all."""
+    if videos is None or not out.resolve().is_relative_to(videos.resolve()):
+        return ""
+    return f"{out} lies within {videos}, whose videos are learned from; say --out DIR (make demo OUT=DIR) for one outside of it"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 when all was made, 1 or a command's status when something failed, 130 after Ctrl-C."""
     options = parser().parse_intermixed_args(arguments)
@@ -270,7 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     steps = steps_of(runs, options.videos, options.quick)
-    if why := _other_videos(options.out, options.videos):
+    if why := _lies_within(options.out, options.videos) or _other_videos(options.out, options.videos):
         print(f"demo: {why}", file=sys.stderr)
         return 1
     if options.dry_run:

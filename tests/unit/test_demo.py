@@ -22,10 +22,12 @@ def test_dry_run_shows_the_commands_and_runs_none(tmp_path: Path, capsys: pytest
 
 
 def test_ones_own_videos_need_no_made_up_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert demo.main(["--dry-run", "--videos", str(tmp_path), "--out", str(tmp_path / "demo")]) == 0
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    assert demo.main(["--dry-run", "--videos", str(mine), "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out
     assert "synthetic" not in said
-    assert f"pipeline videos={tmp_path} " in said
+    assert f"pipeline videos={mine} " in said
     assert "split.group" not in said
     assert demo.main(["--dry-run", "--videos", str(tmp_path), "--group", r"^film\d+|it's"]) == 0
     assert shlex.quote(r"prepare.split.group=^film\d+|it's") in capsys.readouterr().out
@@ -65,6 +67,16 @@ def test_a_folder_has_the_videos_that_it_was_begun_with(
     assert "was begun with made-up fly-bys; say --out DIR" in capsys.readouterr().err
     assert walks == [5, 5]
     assert demo.main(["--out", str(tmp_path / "other"), "--videos", str(tmp_path / "mine")]) == 3
+
+
+def test_what_is_made_is_never_among_the_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The second time, videos with sound of ours would be learned from: `make demo VIDEOS=.` did that."""
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    mine = str(tmp_path / "mine")
+    for out in ("mine", "mine/demo", "mine/deep/../demo"):
+        assert demo.main(["--dry-run", "--videos", mine, "--out", str(tmp_path / out)]) == 1
+        assert f"lies within {mine}, whose videos are learned from; say --out DIR" in capsys.readouterr().err
+    assert demo.main(["--dry-run", "--videos", mine, "--out", str(tmp_path / "mine-too")]) == 0
 
 
 def test_held_out_videos_lose_only_their_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import ClassVar
 
 from v2a.config import choose
@@ -75,5 +76,22 @@ class Config:
             names[name] = path
         return names
 
+    def given(self) -> list[str]:
+        """As on a command line, from whatever folder it is typed: places absolute, what is a default left out, and `out` too."""
+        places = {
+            "model": _absolute(self.model),
+            "models": ",".join(_absolute(part.strip()) for part in self.models.split(",") if part.strip()),
+            **{name: _absolute(getattr(self, name)) for name in ("codes", "data", "truth")},
+        }
+        others = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in {*places, "out"}}
+        plain = {one.name: one.default for one in fields(self)}
+        said = {**places, **{name: value for name, value in others.items() if value != plain[name]}}
+        return [f"{name}={value}" for name, value in said.items() if value != ""]
 
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""
+
+
+GIVEN = "given.json"  # in an evaluation's folder: what it was made from, for the command that makes it again
 BASELINES = ("truth", "redrawn", "retrieval", "shifted", "shuffled", "noise", "silence")

@@ -11,13 +11,13 @@ from itertools import chain
 from pathlib import Path
 
 from v2a.codes.turns import Lead, Seat
-from v2a.evaluate.config import Config
+from v2a.evaluate.config import GIVEN, Config
 from v2a.evaluate.parts import Part, read_part
 from v2a.evaluate.plan import REFERENCE, ClipTask, Plan, load_models, make_plan
 from v2a.evaluate.progress import Progress
 from v2a.inputs import check_out
 from v2a.tasks import Counts, Link
-from v2a.whole import remove_unfinished
+from v2a.whole import remove_unfinished, write_json
 
 _STAGE = "evaluate"
 _TOLD = ("log_mel_db", "envelope_r", "centroid_r", "onset_f1", "level_abs_db")
@@ -138,6 +138,7 @@ class EvaluateJob:
             raise RuntimeError(f"{self._out / REFERENCE} is gone; the same command makes it again")
         totals = count_up(parts, reference, self.config.seed)
         write_reports(self._out, self._plan, parts, totals)
+        write_json(self._out / GIVEN, {"overrides": self.config.given()})  # no result: the same one may lie elsewhere
         by_key = {part.key: part for part in parts}
         shown = sorted((task for task in self._plan.tasks if task.shown >= 0), key=lambda task: task.shown)
         titles = [f"{Path(by_key[task.key].source).name} {by_key[task.key].start_s:g} s" for task in shown]

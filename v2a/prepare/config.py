@@ -57,8 +57,8 @@ class Split:
         test: part for the final test, 0 to 1.
         group: a regular expression searched in the file's name: videos whose match is the same stay in one split
             ("cuts of one recording"); its first group counts when it has one. Empty: by content.
-        required: names of splits, with commas, that must not be empty: an error once the clips are counted, where it is otherwise
-            a note.
+        required: names of splits, with commas, that must have clips with sound: an error once the clips are counted, where an empty
+            split is otherwise a note.
     """
 
     SAME_RESULT: ClassVar[tuple[str, ...]] = ("required",)
@@ -86,7 +86,7 @@ class Split:
 
     @property
     def required_splits(self) -> list[str]:
-        """Names of the splits that must not be empty."""
+        """Names of the splits that must have clips with sound."""
         return [name.strip() for name in self.required.split(",") if name.strip()]
 
 

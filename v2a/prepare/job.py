@@ -20,8 +20,9 @@ from v2a.prepare.plan import Plan, make_plan
 from v2a.prepare.progress import Progress
 from v2a.prepare.work import work
 from v2a.shards.errors import DiskFull, ShardError
-from v2a.shards.manifest import Manifest, write_manifest
-from v2a.shards.splits import Splits
+from v2a.shards.manifest import Manifest, unique, write_manifest
+from v2a.shards.reader import Shard
+from v2a.shards.splits import Splits, split_of
 from v2a.tasks import Counts, Link
 
 
@@ -105,7 +106,7 @@ class PrepareJob:
         """Put the failures together, write the manifest, say what came of it.
 
         Raises:
-            ConfigError: a split of `split.required` is empty; the clips stay.
+            ConfigError: a split of `split.required` has too few clips with sound; the clips stay.
         """
         done = self._folder.done()
         latest = {failure.key: failure for failure in self._folder.failures()}
@@ -142,15 +143,34 @@ class PrepareJob:
 
 
 def _check_splits(config: Config, manifest: Manifest) -> None:
-    for name in config.split.required_splits:
-        if manifest.by_split[name].clips:
-            continue
-        part = "" if name == "train" else f" and split.{name}={getattr(config.split, name):g}"
-        raise ConfigError(
-            f"no clip of {config.out} is in split {name}, which is needed here: {manifest.total.videos} videos{part} gave it none, "
-            "since a video's split is a function of its content or group alone. Add videos, or change split.test, split.validation "
-            "or split.group; the clips stay, and the same command goes on"
-        )
+    needed, out = config.split.required_splits, config.out
+    if needed and not manifest.total.clips:
+        raise ConfigError(f"{out} has no clip to go on with: no input gave one, and {out}/failures.jsonl says why")
+    sounding: Counter[str] = _with_sound(Path(out), manifest) if needed else Counter()
+    for name in needed:
+        clips = manifest.by_split[name].clips
+        if not clips:
+            part = "" if name == "train" else f" and split.{name}={getattr(config.split, name):g}"
+            raise ConfigError(
+                f"no clip of {out} is in split {name}, which is needed here: {manifest.total.videos} videos{part} "
+                "gave it none, since a video's split is a function of its content or group alone. Add videos, or change "
+                "split.test, split.validation or split.group; the clips stay, and the same command goes on"
+            )
+        least = 2 if name == "train" else 1  # the nearest clip of training stands beside each model
+        if sounding[name] < least:
+            raise ConfigError(
+                f"expected at least {least} clips with sound in split {name}, for sound is learned and measured here, but "
+                f"{sounding[name]} of its {clips} in {out} have any. Add videos with sound; silent ones are "
+                "for `python -m v2a.infer`"
+            )
+
+
+def _with_sound(folder: Path, manifest: Manifest) -> Counter[str]:
+    rows = []
+    for entry in manifest.shards:
+        with Shard(folder / entry.name) as shard:
+            rows += [(row, None) for row in shard.rows()]
+    return Counter(split_of(row.group, manifest.splits) for row, _ in unique(rows) if row.has_audio)
 
 
 def _check_room(config: Config) -> None:

@@ -30,7 +30,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._bar: tqdm[NoReturn] | None = None
         self._begun = time.monotonic()
-        self._shown = 0.0
+        self._shown, self._ended = 0.0, False
         self._compared = time.monotonic()
         self._bytes = 0
 
@@ -62,7 +62,7 @@ class Progress:
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in inputs.ignored.most_common(5))
             self._say(f"not looked at: {kinds}")
         self._bytes = sum(bundle.bytes for bundle in plan.tasks)
-        self._shown = 0.0
+        self._shown, self._ended = 0.0, False
         self._begun = time.monotonic()
         if self._stream.isatty() and plan.tasks:
             self._bar = tqdm(
@@ -83,7 +83,8 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(self._words(done, total, counts), refresh=False)
             self._bar.update(min(self._bytes, counts.get("bytes", 0)) - self._bar.n)
-        elif not first and total:
+        elif not first and total and not self._ended:
+            self._ended = done == total  # it is told again and again until the processes are gone
             self._say(f"{self._words(done, total, counts)}, {self._left(counts)}")
 
     def end(self, out: Path, manifest: Manifest, failures: Counter[str], stopped: bool) -> None:

@@ -85,13 +85,12 @@ def _report(options: argparse.Namespace, command: str) -> int:
     progress = Progress()
     try:
         config = Config(page=str(options.out), clips=options.clips, max_mb=options.max_mb)
-        size = make_page(sections, config, command, progress.show)
+        size, notes = make_page(sections, config, command, progress.show)
     finally:
         progress.close()
     print(f"{options.out}: {size:.1f} MB")
-    for section in sections:
-        for note in section.notes:
-            print(f"report: {section.title}: {note}", file=sys.stderr)
+    for note in notes:
+        print(f"report: {note}", file=sys.stderr)
     return 0
 
 

@@ -24,8 +24,10 @@ class Chosen:
     notes: list[str] = field(default_factory=list)
 
 
-def build(sections: Sequence[Section], clips: int, most_bytes: int, command: str, tick: Tick) -> str:
-    """The page.
+def build(
+    sections: Sequence[Section], clips: int, most_bytes: int, command: str, tick: Tick
+) -> tuple[str, list[list[str]]]:
+    """The page, and for each section a sentence on each video that is not on it.
 
     Args:
         sections: in their order.
@@ -51,7 +53,7 @@ def build(sections: Sequence[Section], clips: int, most_bytes: int, command: str
             break
     _drop(chosen, most_bytes - bare)
     notes = [[*one.gone, *one.notes] for one in chosen]
-    return render(sections, [one.films for one in chosen], notes, command)
+    return render(sections, [one.films for one in chosen], notes, command), notes
 
 
 def _encode(chosen: Sequence[Chosen], number: int, wanted: int, tick: Tick) -> None:

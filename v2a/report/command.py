@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from v2a.config import ConfigError
+from v2a.evaluate.config import GIVEN
 from v2a.stages import load_config, stage_names
 
 
@@ -42,18 +43,18 @@ def _defaults(stage: str, preset: str) -> dict[str, str]:
     return found
 
 
-def kept_overrides(folder: Path) -> list[str] | None:
-    """The settings that a launcher keeps in a run's `config.json`; None without them."""
+def kept_overrides(folder: Path, name: str = "config.json") -> list[str] | None:
+    """The settings that a launcher keeps in a run's `config.json`, or an evaluation in its own file; None without them."""
     try:
-        found = json.loads((folder / "config.json").read_bytes())["overrides"]
+        found = json.loads((folder / name).read_bytes())["overrides"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return [str(setting) for setting in found] if isinstance(found, list) else None
 
 
 def evaluation_command(folder: Path, settings: Mapping[str, Any]) -> str:
-    """`python -m v2a.evaluate …`; where the models and clips were is not kept, so that their places are named in capitals."""
-    kept = kept_overrides(folder)
+    """`python -m v2a.evaluate …`; an older folder does not keep where models and clips were: these are named in capitals."""
+    kept = kept_overrides(folder, GIVEN) or kept_overrides(folder)
     if kept is None:
         models = settings.get("models") or {}
         names = [f"model={name}" for name in models] if isinstance(models, Mapping) else []

@@ -13,7 +13,7 @@ _HEAD = 4096  # bytes, in which a page has its title
 Tick = Callable[[str, int, int], None]
 
 
-def make_page(sections: Sequence[Section], config: Config, command: str, tick: Tick) -> float:
+def make_page(sections: Sequence[Section], config: Config, command: str, tick: Tick) -> tuple[float, list[str]]:
     """Build a page and write it, whole or not at all.
 
     Args:
@@ -23,7 +23,7 @@ def make_page(sections: Sequence[Section], config: Config, command: str, tick: T
         tick: called before and after each video: what is done, how far, and of how many.
 
     Returns:
-        Its megabytes.
+        Its megabytes; and a sentence for people on each thing that is left out or worth knowing, with its section.
 
     Raises:
         ReportError: a page that cannot be made.
@@ -37,10 +37,15 @@ def make_page(sections: Sequence[Section], config: Config, command: str, tick: T
     from v2a.report.build import build
     from v2a.whole import write_whole
 
-    text = build(sections, config.clips, int(config.max_mb * 1e6), command, tick).encode()
+    built, left_out = build(sections, config.clips, int(config.max_mb * 1e6), command, tick)
+    text = built.encode()
     page.parent.mkdir(parents=True, exist_ok=True)
     write_whole(page, text)
-    return len(text) / 1e6
+    notes = [
+        f"{section.title}: {note}"
+        for section, more in zip(sections, left_out, strict=True) for note in (*section.notes, *more)
+    ]  # fmt: skip
+    return len(text) / 1e6, notes
 
 
 def _is_page(path: Path) -> bool:

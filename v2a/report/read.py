@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from v2a.report.errors import ReportError
 from v2a.report.evaluation import read_evaluation
 from v2a.report.inference import read_inference
 from v2a.report.kinds import AUDIO, EVALUATION, VQVAE, find_kind
@@ -19,9 +20,12 @@ def read_section(folder: Path) -> Section:
         ReportError: the folder is no run, or damaged.
     """
     kind = find_kind(folder)
-    if kind == EVALUATION:
-        return read_evaluation(folder)
-    return read_training(folder) if kind in (AUDIO, VQVAE) else read_inference(folder)
+    read = {EVALUATION: read_evaluation, AUDIO: read_training, VQVAE: read_training}.get(kind, read_inference)
+    try:
+        return read(folder)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # JSON of other shapes than ours
+        what = f"{type(error).__name__}: {error}"
+        raise ReportError(f"{folder} is damaged ({what}); the command that made the folder writes it again") from error
 
 
 def describe(sections: Sequence[Section], clips: int) -> list[str]:

@@ -49,12 +49,12 @@ class ReportJob:
 
             try:
                 sections = [read_section(Path(run)) for run in config.folders()]
-                size = make_page(sections, config, command_of(config), tick)
+                size, notes = make_page(sections, config, command_of(config), tick)
             except _Stopped:
                 return
             finally:
                 progress.close()
-            print(f"{page}: {size:.1f} MB", flush=True)
+            print("\n".join([f"{page}: {size:.1f} MB", *notes]), flush=True)
             link.count({"pages": 1.0, "megabytes": size})
 
     def show(self, done: int, total: int, counts: Counts) -> None:

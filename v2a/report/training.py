@@ -17,7 +17,7 @@ from v2a.report.section import Picture, Section, Sound
 _PICTURES = {
     "frame": "Frame", "reconstruction": "Reconstruction", "codes": "Codes: a colour for each",
     "error": "Error, 4 times as strong", "video": "Frame, reconstruction and codes over time",
-    "spectrogram": "Validation clip: truth above what was drawn; time to the right, mel bands upwards",
+    "spectrogram": "Truth above what was drawn; time to the right, mel bands upwards",
 }  # fmt: skip
 _SOUNDS = {"truth": "truth", "drawn": "what was drawn"}
 

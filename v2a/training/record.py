@@ -66,21 +66,15 @@ class Recorder:
 
     def pictures(self, step: int, pictures: Pictures, fps: int) -> None:
         """The newest into the folder `pictures`, all into TensorBoard: uint8 `[H, W, 3]`, and `[T, H, W, 3]` as a moving GIF."""
-        for name, picture in pictures.items():
-            kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
-            write_whole(self._pictures / f"{name}.{kind}", encoded)
+        for name, encoded in write_pictures(self._pictures, pictures, fps).items():
             if self._board is not None:
                 with naming(self._events):
-                    self._board.add_encoded(name, encoded, picture.shape[-3:-1], step)
+                    self._board.add_encoded(name, encoded, pictures[name].shape[-3:-1], step)
 
     def sounds(self, step: int, sounds: Sounds, sample_rate: int) -> None:
         """The newest into the folder `sounds`, as WAV; all into TensorBoard."""
-        import scipy.io.wavfile  # takes a while, and most stages have no sound
-
+        write_sounds(self._sounds, sounds, sample_rate)
         for name, sound in sounds.items():
-            self._sounds.mkdir(exist_ok=True)
-            samples = (sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
-            scipy.io.wavfile.write(self._sounds / f"{name}.wav", sample_rate, samples)
             if self._board is not None:
                 with naming(self._events):
                     self._board.add_sound(name, sound, sample_rate, step)
@@ -94,6 +88,26 @@ class Recorder:
                 self._board.close()
         except OSError as error:  # nothing but points of curves, which metrics.jsonl has: no reason for a run to fail
             print(f"{self._events}: the last points of its curves could not be written: {error.strerror}", flush=True)
+
+
+def write_pictures(folder: Path, pictures: Pictures, fps: int) -> dict[str, bytes]:
+    """Each to a file, in place of an older one: uint8 `[H, W, 3]` as PNG, `[T, H, W, 3]` as a moving GIF; and the bytes of each."""
+    written = {}
+    for name, picture in pictures.items():
+        kind, encoded = ("gif", encode_gif(picture, fps)) if picture.ndim == 4 else ("png", encode_png(picture))
+        write_whole(folder / f"{name}.{kind}", encoded)
+        written[name] = encoded
+    return written
+
+
+def write_sounds(folder: Path, sounds: Sounds, sample_rate: int) -> None:
+    """Each as a WAV file, in place of an older one; samples of -1 to 1."""
+    import scipy.io.wavfile  # takes a while, and most stages have no sound
+
+    for name, sound in sounds.items():
+        folder.mkdir(exist_ok=True)
+        samples = (sound.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
+        scipy.io.wavfile.write(folder / f"{name}.wav", sample_rate, samples)
 
 
 @contextmanager

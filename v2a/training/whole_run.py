@@ -49,5 +49,5 @@ def train_and_test(  # noqa: PLR0913, PLR0917 - what `train` takes, and the run'
         return metrics
     precision, tested = Precision(config.precision, device), in_order(test, 1, comm)
     return metrics | measure_test(
-        context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision
-    )
+        context.out, metrics["step"], test.identity, task, tested, comm=comm, precision=precision, draw=not len(held_out)
+    )  # fmt: skip

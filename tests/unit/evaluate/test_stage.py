@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.evaluate.conftest import World
 from tests.unit.evaluate.making import GEOMETRY, RATE, videos_of
 from v2a.evaluate.__main__ import main
 from v2a.evaluate.config import BASELINES
+from v2a.report.command import evaluation_command
 
 
 @pytest.fixture(name="out", scope="module")
@@ -89,6 +91,21 @@ def test_baselines_are_what_they_are_called(found: dict[str, Any]):
     assert value(found, "shuffled", "level_db") == pytest.approx(0, abs=1e-6)
     assert value(found, "noise", "level_abs_db") < 0.3 * value(found, "silence", "level_abs_db")
     assert found["candidates"]["noise"]["of_noise"] == found["candidates"]["retrieval"]["of_retrieval"] == 1
+
+
+def test_a_page_has_the_command_that_makes_it_again(
+    out: Path,
+    found: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """From whatever folder, and it is the same evaluation: nothing is left to measure."""
+    command = shlex.split(evaluation_command(out, found["settings"]))
+    assert command[:3] == ["python", "-m", "v2a.evaluate"]
+    monkeypatch.chdir(tmp_path)
+    assert main(["--workers", "0", *command[3:]]) == 0
+    assert "0 clips to measure, " in capsys.readouterr().err
 
 
 def test_onsets_of_all_clips_together(out: Path, found: dict[str, Any]):

@@ -151,6 +151,30 @@ def test_a_split_that_is_needed_and_empty_is_an_error_and_the_clips_stay(
     assert run(tmp_path / "videos", out, "split.required=train", "split.group=^one", "split.test=0.01") == 0
 
 
+def test_where_no_input_gives_a_clip_that_is_said_and_not_how_to_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "text.mp4").write_text("no video")
+    assert run(tmp_path / "videos", tmp_path / "clips", "split.required=train,test") == 1
+    assert f"no input gave one, and {tmp_path}/clips/failures.jsonl says why" in capsys.readouterr().err
+
+
+def test_splits_that_are_needed_need_sound(tmp_path: Path, render: Render, capsys: pytest.CaptureFixture[str]):
+    """A pipeline would train stage 1 before stage 2 finds nothing to hear, or all of it before the evaluation does."""
+    render(tmp_path / "videos" / "silent.mp4", 4.0, seed=1, sound=False)
+    out, needed = tmp_path / "clips", ("split.required=train", "split.test=0", "split.validation=0")
+    assert run(tmp_path / "videos", out, *needed) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"at least 2 clips with sound in split train, for sound is learned and measured here, but 0 of its 2 in {out} have any"
+        in said
+    )
+    assert run(tmp_path / "videos", out, *needed[1:]) == 0
+    render(tmp_path / "videos" / "loud.mp4", 4.0, seed=2)
+    assert run(tmp_path / "videos", out, *needed) == 0
+
+
 def test_spans_of_a_csv(tmp_path: Path, render: Render):
     render(tmp_path / "a.mp4", 9.0, seed=1)
     (tmp_path / "list.csv").write_text(

@@ -1,9 +1,12 @@
 """The page as a file: whole, within its limit, free of what names smuggle in."""
 
 import csv
+import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+
+import pytest
 
 from tests.unit.report.making import make_evaluation, make_inference, make_video
 from v2a.evaluate.shown import spread
@@ -40,9 +43,11 @@ def test_a_video_that_is_gone_is_named_and_the_others_are_shown(world: Path, tmp
     folder = tmp_path / "ev"
     folder.mkdir()
     make_evaluation(folder, [tmp_path / "gone.mp4", world / "b.mp4"])
-    assert report(folder, "--out", tmp_path / "x.html")[0] == 0
+    status, _, error = report(folder, "--out", tmp_path / "x.html")
+    assert status == 0
     text = (tmp_path / "x.html").read_text()
-    assert "gone.mp4, 0 to 1.5 s: left out, its video is not at" in text
+    for said in (text, error):  # whoever made the page does not look into it first
+        assert "gone.mp4, 0 to 1.5 s: left out, its video is not at" in said
     assert text.count("<video") == 1
 
 
@@ -50,8 +55,21 @@ def test_a_video_that_cannot_be_decoded_is_named(tmp_path: Path, report):
     (tmp_path / "sounds").mkdir()
     make_inference(tmp_path / "sounds")
     (tmp_path / "sounds" / "a.mp4").write_text("no video")
-    assert report(tmp_path / "sounds", "--out", tmp_path / "x.html")[0] == 0
-    assert "a.mp4: left out, cannot be read as a video" in (tmp_path / "x.html").read_text()
+    status, _, error = report(tmp_path / "sounds", "--out", tmp_path / "x.html")
+    assert status == 0
+    for said in ((tmp_path / "x.html").read_text(), error):
+        assert "a.mp4: left out, cannot be read as a video" in said
+
+
+@pytest.mark.parametrize("broken", [{"settings": [1]}, {"settings": {"models": [1]}}])
+def test_json_of_another_shape_is_damage_in_a_sentence(broken: dict[str, object], world: Path, tmp_path: Path, report):
+    folder = Path(shutil.copytree(world / "ev", tmp_path / "ev"))
+    found = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(found | broken))
+    status, _, error = report(folder, "--out", tmp_path / "x.html")
+    assert status == 1
+    assert f"report: {folder} is damaged (" in error
+    assert "writes it again" in error
 
 
 def test_sounds_of_another_clip_are_never_shown_with_a_video(world: Path, tmp_path: Path):
@@ -82,7 +100,9 @@ def test_the_limit_takes_videos_away_and_says_so(world: Path, page: Path, tmp_pa
     bare = tmp_path / "bare.html"
     assert report(world / "ev", "--clips", 0, "--out", bare)[0] == 0
     most = (bare.stat().st_size + 3000) / 1e6
-    assert report(world / "ev", "--out", tmp_path / "x.html", "--max-mb", most)[0] == 0
+    status, _, error = report(world / "ev", "--out", tmp_path / "x.html", "--max-mb", most)
+    assert status == 0
+    assert "2 of 2 videos were left out to keep the page within --max-mb" in error
     text = (tmp_path / "x.html").read_text()
     assert "2 of 2 videos were left out to keep the page within --max-mb" in text
     assert len(text.encode()) <= most * 1e6

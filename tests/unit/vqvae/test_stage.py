@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.media.moving import TINY, moving_discs
 from tests.unit.vqvae.runs import SMALL, context, small
+from v2a.shards.manifest import write_manifest
+from v2a.shards.splits import Splits
 from v2a.stages import run_stage
 from v2a.training.checkpoint import CheckpointError
 from v2a.training.stamp import read_stamp
@@ -214,6 +216,18 @@ def test_a_split_without_clips_is_no_hindrance(tmp_path: Path):
     metrics = run_stage("vqvae", small(data, "train.steps=2"), context(tmp_path / "run"))
     assert metrics["step"] == 2
     assert metrics["test/clips"] == 0
+
+
+def test_without_a_validation_split_the_test_shows_its_pictures(tmp_path: Path):
+    """Of few videos none are put aside for validation; what the page shows of the network is the paper's figure all the same."""
+    data = moving_discs(tmp_path / "clips", clips=8)
+    write_manifest(data, TINY, {}, Splits(0.0, 0.4))
+    out = tmp_path / "run"
+    assert run_stage("vqvae", small(data, "train.steps=2"), context(out))["test/clips"] > 0
+    shown = {path.name: path.stat().st_mtime_ns for path in (out / "pictures").iterdir()}
+    assert shown.keys() >= {"frame.png", "reconstruction.png", "codes.png", "video.gif"}
+    run_stage("vqvae", small(data, "train.steps=2"), context(out))
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "pictures").iterdir()} == shown, "drawn once"
 
 
 def test_a_dry_run_writes_nothing(discs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
