@@ -23,6 +23,8 @@ def read_section(folder: Path) -> Section:
     read = {EVALUATION: read_evaluation, AUDIO: read_training, VQVAE: read_training}.get(kind, read_inference)
     try:
         return read(folder)
+    except ReportError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:  # JSON of other shapes than ours
         what = f"{type(error).__name__}: {error}"
         raise ReportError(f"{folder} is damaged ({what}); the command that made the folder writes it again") from error
