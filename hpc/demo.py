@@ -249,6 +249,8 @@ def _named(videos: Path | None) -> str:
 def _other_videos(out: Path, videos: Path | None) -> str:
     """A sentence when the folder was begun with other videos: theirs would be trained on with these, and shown for them."""
     record = read_json(out / _RECORD)
+    if record is None and (out / _RECORD).exists():
+        return f"{out / _RECORD} is damaged, which says what {out} was begun with; say --out DIR, or remove it if it was these"
     if record is None or record.get("videos") == _named(videos):
         return ""
     before = record.get("videos") or "made-up fly-bys"

@@ -82,7 +82,12 @@ def run(stage: str, overrides: Sequence[str], run_dir: Path, means: Means | None
 def _run(stage: str, overrides: Sequence[str], run_dir: Path, world: World, means: Means) -> dict[str, float]:
     config = load_config(stage, overrides)
     limit_threads(world)
-    preflight(world, run_dir.parent, means.shared_timeout_s, means.fit_s)
+    try:
+        preflight(world, run_dir.parent, means.shared_timeout_s, means.fit_s)
+    except PreflightFailed as error:
+        if means.should_stop():  # the signal went to the preflight's own processes, too: it is not the node's fault
+            raise Stopped("asked to stop while the node was looked at; the run is not finished") from error
+        raise
     together = not shares_tasks(stage)
     comm, tasks, close = connect(world, run_dir, means.controller) if together else share(world, means.processes)
     print(f"rank {world.rank} of {world.size} on {world.host} ({world.source})", flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hpc.launch import HoldsAnother
 from hpc.slurm_query import SlurmError
+from sweeps.brake import Brake
 from sweeps.launch import Launcher
 from sweeps.options import Options
 from sweeps.patience import or_stopped
@@ -46,6 +47,7 @@ class Driver:
         self._me = Handle("process", str(self._lock), driver=str(self._lock))
         self._table, self._presence, self._unseen = Table(self._sweep), Presence(sweep, folder), Unseen(self._sweep)
         self._looked = self._said = -1e9
+        self._brake = Brake()
         self._lost: set[int] = set()  # at the last look
         self._enough = False
         self._running: list[Running] = []  # as far as is known
@@ -64,6 +66,7 @@ class Driver:
                 study's, or another driver works in a folder that is not seen here, or trials are left in one.
             sweeps.place.StorageError: the storage was away for too long.
             hpc.slurm_query.SlurmError: Slurm takes no job of ours.
+            sweeps.brake.JobsDoNotBegin: jobs end before their trials begin.
         """
 
         def drive() -> bool:
@@ -123,6 +126,7 @@ class Driver:
             return running
         self._looked = now
         lost = find_lost(running)
+        self._brake.look(running, lost)
         self._lost = {trial.number for trial, _ in lost}
         room = self._options.parallel - sum(trial.number not in self._lost for trial in self._mine(running))
         for trial, before in lost[: max(0, room)]:

@@ -6,6 +6,7 @@ is written here also finds that another process was quicker.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,15 +115,32 @@ class Entries:
         """False when the trial has ended: another process was quicker, after the lock was lost."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._storage.get_study_id_from_name(self.study.study_name), number
-        )
         # PostgreSQL's texts take no NUL.
         try:
-            self._storage.set_trial_user_attr(trial_id, key, value.replace("\0", "\\0")[:2000])
+            self._storage.set_trial_user_attr(self._id(number), key, value.replace("\0", "\\0")[:2000])
         except UpdateFinishedTrialError:
             return False
         return True
+
+    def report(self, number: int, values: Mapping[str, float]) -> None:
+        """Values of the reported metric by step, unless the trial has them or has ended."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        if not values:
+            return
+        trial_id = self._id(number)
+        said = self._storage.get_trial(trial_id).intermediate_values
+        try:
+            for step, value in values.items():
+                if int(step) not in said:
+                    self._storage.set_trial_intermediate_value(trial_id, int(step), value)
+        except UpdateFinishedTrialError:
+            return
+
+    def _id(self, number: int) -> int:
+        """Of a trial, in the storage."""
+        study = self._storage.get_study_id_from_name(self.study.study_name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def tell(self, number: int, state: str, values: list[float] | None = None) -> str:
         """End a trial, unless it has ended.

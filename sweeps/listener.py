@@ -20,6 +20,7 @@ _AWAY_S = 20.0  # after it was away, the storage is not asked again for so long:
 _PATIENCE_S = 1.0  # for one that refuses
 _WAIT_S = 2.0  # for an answer, while the run stands still; what comes later counts for a later step
 _LAST_WAIT_S = 10.0  # at the run's end
+_AGAIN_S = 1.0  # between two questions then
 
 
 class Listener:
@@ -50,12 +51,16 @@ class Listener:
             self._be_quiet(f"the study's storage did not answer within {_WAIT_S:g} s")
         return self.pruned_at is not None
 
-    def finish(self) -> None:
-        """Say what was not said yet, unless the storage does not answer."""
+    def finish(self) -> dict[str, float]:
+        """Say what was not said yet; what the storage does not take is returned, by step."""
+        until = time.monotonic() + _LAST_WAIT_S
         if self._saying is not None:
             self._saying.join(_LAST_WAIT_S)
-        if self._unsaid and not self._is_saying():
-            self._say_within(_LAST_WAIT_S, None)
+        # Again: the first question after a restart of the database may go to a connection that is no more.
+        while self._unsaid and not self._is_saying() and (left := until - time.monotonic()) > 0:
+            if self._say_within(left, None) and self._unsaid:
+                time.sleep(min(_AGAIN_S, left))
+        return {str(step): value for step, value in sorted(self._unsaid.items())}
 
     def _is_saying(self) -> bool:
         return self._saying is not None and self._saying.is_alive()

@@ -21,6 +21,7 @@ from hpc.stage_settings import ConfigError, resolve_settings
 from hpc.team import stop_signals
 from hpc.worker import split_stage
 from hpc.world import read_world
+from sweeps.brake import JobsDoNotBegin
 from sweeps.command import Command, make_command, say
 from sweeps.look import look_at
 from sweeps.next_trial import NothingFitsError
@@ -127,7 +128,16 @@ def main(arguments: list[str] | None = None) -> int:
     except StoppedWaiting as error:
         print(f"optuna_run: {error}", file=sys.stderr)
         return STOPPED
-    except (ConfigError, StudyError, StorageError, SlurmError, PreflightFailed, WorkersFailed, ValueError) as error:
+    except (
+        ConfigError,
+        StudyError,
+        StorageError,
+        SlurmError,
+        PreflightFailed,
+        WorkersFailed,
+        JobsDoNotBegin,
+        ValueError,
+    ) as error:
         print(f"optuna_run: {error}", file=sys.stderr)
     except OSError as error:
         print(f"optuna_run: {error}. What is whole is kept, and the same command goes on", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from sweeps.brake import slurms_word
 from sweeps.launch import present
 from sweeps.options import Options
 from sweeps.running import Running
@@ -63,7 +64,8 @@ def next_attempt(sweep: Sweep, trial: Running, before: Handle | None, mine: Hand
     attempt = done if asked is not None and asked.state == "stopped" else done + 1
     if attempt > retries + 1:
         reason = (
-            f"its process ended {done} times without a word (killed, out of memory?); its output is in {trial.folder}"
+            f"its process ended {done} times without a word (killed, out of memory?){slurms_word(before)}; "
+            f"its output is in {trial.folder}"
         )
         sweep.settle(trial, Outcome("failed", reason))
         return None

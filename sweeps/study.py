@@ -177,6 +177,7 @@ class Sweep:
             state = self._entries.state(trial.number)
             if state != "RUNNING":
                 return state.lower()
+            self._entries.report(trial.number, outcome.unsaid)
             if outcome.state == "complete":
                 return self._complete(trial, outcome)
             self._entries.note(trial.number, REASON, outcome.reason)

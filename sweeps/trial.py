@@ -64,8 +64,7 @@ def run_trial(rank: int, folder: Path, task: Task, train: Train) -> Outcome:
         outcome = Outcome("complete", metrics=metrics, step=metrics.get("step", 0.0))
     if rank == 0:
         outcome = replace(outcome, seconds=time.monotonic() - begun, processor_s=time.process_time() - busy)
-        listener.finish()
-        write_outcome(folder, outcome)
+        write_outcome(folder, replace(outcome, unsaid=listener.finish()))
         print(f"trial {task.number}: {outcome.state} {outcome.reason}".rstrip(), flush=True)
     return outcome
 

@@ -80,6 +80,7 @@ class Outcome:
         step: the last one, where it is known.
         seconds: that this attempt trained, from when its ranks had found each other.
         processor_s: processor time of rank 0 meanwhile.
+        unsaid: values of the reported metric that the study's storage did not take, by step.
     """
 
     state: str
@@ -88,6 +89,7 @@ class Outcome:
     step: float = 0.0
     seconds: float = 0.0
     processor_s: float = 0.0
+    unsaid: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_task(folder: Path, task: Task) -> None:

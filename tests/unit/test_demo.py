@@ -67,6 +67,9 @@ def test_a_folder_has_the_videos_that_it_was_begun_with(
     assert "was begun with made-up fly-bys; say --out DIR" in capsys.readouterr().err
     assert walks == [5, 5]
     assert demo.main(["--out", str(tmp_path / "other"), "--videos", str(tmp_path / "mine")]) == 3
+    (tmp_path / "other" / "demo.json").write_text('{"vid')
+    assert demo.main(["--out", str(tmp_path / "other")]) == 1
+    assert "demo.json is damaged" in capsys.readouterr().err
 
 
 def test_what_is_made_is_never_among_the_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
+from sweeps import listener as listener_module
 from sweeps import report
 from sweeps.listener import Listener
 from sweeps.opening import open_sweep
 from sweeps.place import StorageError, find_place
 from sweeps.storage import open_storage
-from sweeps.trial_folder import Task
+from sweeps.trial_folder import Outcome, Task, write_outcome
 from tests.contracts.studies import CONTRACT, ME, PLAN, Open
 from tests.databases.postgres import PASSWORD, Postgres
 
@@ -161,6 +162,31 @@ def test_a_trial_trains_on_while_the_database_is_away_and_reports_later(
         warnings.simplefilter("error")  # a trial that goes on from step 1 says nothing twice
         assert not any(again(step, {"loss": 0.5}) for step in (2, 3, 4))
     assert sweep.trials()[0].intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0, 4: 0.5}
+
+
+def test_what_a_trial_could_not_report_before_it_ended_is_in_the_study_when_that_is_told(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PGPASSFILE", str(server.passfile(tmp_path)))
+    monkeypatch.setattr(listener_module, "_LAST_WAIT_S", 2.0)
+    sweep = open_sweep(open_storage(find_place(server.url, tmp_path, {}), patience_s=60), "late", PLAN)
+    trial = sweep.claim(tmp_path, ME, sampler="random", trials=1, seed=None)
+    assert trial is not None
+    listener = Listener(Task(server.url, "late", trial.number, "selftest", [], "loss", "median", 100, 1))
+    assert not listener(1, {"loss": 3.0})
+    server.stop()
+    try:
+        assert not listener(20, {"loss": 2.0})
+        assert not listener(100, {"loss": 1.0})
+        left = listener.finish()
+    finally:
+        server.start()
+    assert left == {"20": 2.0, "100": 1.0}
+    write_outcome(trial.folder, Outcome("complete", metrics={"loss": 1.0}, step=100, unsaid=left))
+    assert trial.outcome is not None
+    assert sweep.settle(trial, trial.outcome) == "complete"
+    assert sweep.trials()[0].intermediate_values == {1: 3.0, 20: 2.0, 100: 1.0}
+    assert sweep.settle(trial, trial.outcome) == "complete", "told twice is told once"
 
 
 def test_a_database_that_stays_away_is_given_up_with_its_host(
