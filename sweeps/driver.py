@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpc.launch import HoldsAnother
+from hpc.room import has_room, say
 from hpc.slurm_query import SlurmError
 from sweeps.brake import Brake
 from sweeps.launch import Launcher
@@ -128,6 +129,8 @@ class Driver:
         lost = find_lost(running)
         self._brake.look(running, lost)
         self._lost = {trial.number for trial, _ in lost}
+        if lost and not self._has_room():
+            return running
         room = self._options.parallel - sum(trial.number not in self._lost for trial in self._mine(running))
         for trial, before in lost[: max(0, room)]:
             handle = next_attempt(self._sweep, trial, before, self._me, self._options.retries)
@@ -135,6 +138,15 @@ class Driver:
                 self._start(trial, handle, others=len(running) > len(lost))
             self._lost.discard(trial.number)
         return self._sweep.running() if lost else running
+
+    def _has_room(self) -> bool:
+        """Without it what was begun again would end at once, again and again."""
+        if has_room(self._folder):
+            return True
+        if time.monotonic() - self._said > _QUIET_S:
+            self._said = time.monotonic()
+            say(f"the disk that holds {self._folder} is full: trials wait until there is room")
+        return False
 
     def _start_more(self, running: list[Running], again: bool = False) -> list[Running]:
         """New trials, up to the number that may run at once."""

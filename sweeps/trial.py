@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hpc import worker
 from hpc.fit import forget_fit
 from hpc.listen import Listen
 from hpc.outcome import PreflightFailed, Stopped
+from hpc.room import is_full
 from hpc.stage_settings import ConfigError
 from hpc.team import stop_signals
 from hpc.world import read_world
@@ -84,10 +86,14 @@ def _ended_by(error: Exception, listener: Listener) -> Outcome | None:
 
 def _failed(error: Exception, rank: int, folder: Path) -> TrialFailed:
     """Write down why this rank failed. A node that is not fit, and another rank's death (`HorovodInternalError`, which is not
-    imported: there may be no Horovod here), are not the trial's fault: without an outcome it is lost, and goes on elsewhere."""
+    imported: there may be no Horovod here), are not the trial's fault: without an outcome it is lost, and goes on elsewhere. A full
+    disk is not either: it goes on when there is room."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     host = socket.gethostname()
-    if type(error).__name__ != "HorovodInternalError":
+    if is_full(error) or getattr(error, "full", False):  # somebody makes room: not the trial's fault
+        with suppress(OSError):
+            write_outcome(folder, Outcome("stopped", f"rank {rank} on {host}: {reason}"))
+    elif type(error).__name__ != "HorovodInternalError":
         forget_fit(folder.parent, host)
         if not isinstance(error, PreflightFailed):
             write_outcome(folder, Outcome("failed", f"rank {rank} on {host}: {reason}"))

@@ -1,8 +1,12 @@
-"""Jobs that end before their trials begin: the driver stops, and no trial is used up."""
+"""What is no trial's fault: jobs that end before their trials begin, a full disk, a signal during the preflight."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from hpc import worker
 from hpc.outcome import PreflightFailed, Stopped
 from hpc.request import Request
+from sweeps import driver as driver_module
 from sweeps.brake import JobsDoNotBegin
 from sweeps.driver import Driver
 from sweeps.launch import SlurmLauncher
@@ -18,7 +23,17 @@ from sweeps.options import Options
 from sweeps.place import find_place
 from sweeps.storage import open_storage
 from sweeps.study import Sweep
-from sweeps.trial_folder import Outcome, read_handle, write_outcome, write_place
+from sweeps.trial import TrialFailed, run_trial
+from sweeps.trial_folder import (
+    Handle,
+    Outcome,
+    forget_attempt,
+    read_handle,
+    read_task,
+    write_handle,
+    write_outcome,
+    write_place,
+)
 from tests.contracts.studies import PLAN
 from tests.unit.fake_slurm import FakeSlurm
 
@@ -107,3 +122,44 @@ def test_a_signal_during_the_preflight_is_no_fault_of_the_node(
     with pytest.raises(Stopped if asked else PreflightFailed):
         worker.run("selftest", ["steps=1"], tmp_path / "run", worker.Means(should_stop=lambda: asked))
     assert ('"unfit"' in (tmp_path / "run" / "attempts.jsonl").read_text()) == (not asked)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), PreflightFailed("no room", full=True)]
+)
+def test_a_full_disk_fails_no_trial_which_waits_for_room(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+):
+    options = Options(find_place(None, tmp_path / "study.log", {}).spec, 1, 1, "random", "none", 1, 2, "", 5, 1)
+    room, launched, looks = [False], [], []
+
+    class Launcher:
+        poll_s = 0.01
+
+        def start(self, folder: Path, handle: Handle) -> None:
+            launched.append(handle.attempt)
+            write_handle(folder, replace(handle, kind="process", name=str(folder / "no.lock")))
+            forget_attempt(folder)
+
+            def train(*_: object) -> dict[str, float]:
+                if len(launched) <= 4:
+                    raise error
+                return {"loss": 1.0}
+
+            with suppress(TrialFailed):
+                run_trial(0, folder, read_task(folder), train)
+            room[0] = False
+
+        def stop(self, folders: object) -> None: ...
+
+    def look() -> bool:
+        looks.append(len(launched))
+        if looks[-5:] == [len(launched)] * 5:
+            room[0] = True  # somebody made some
+        return len(looks) > 200
+
+    monkeypatch.setattr(driver_module, "has_room", lambda _: room[0])
+    assert Driver(sweep, tmp_path / "runs", Launcher(), options, look_s=0).run(look)
+    assert launched == [1] * 5
+    assert "is full: trials wait until there is room" in capsys.readouterr().out
+    assert [trial.state.name for trial in sweep.trials()] == ["COMPLETE"]
