@@ -214,7 +214,15 @@ def _watch(step: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def make_venv(options: Options, log: Path) -> None:
-    """A new virtual environment in place of whatever is there."""
+    """A new virtual environment in place of whatever is there.
+
+    Raises:
+        SetupError: a link is there: what it leads to may be another checkout's, and would be emptied.
+    """
+    if options.venv.is_symlink():
+        raise SetupError(
+            f"{options.venv} is a link to {options.venv.resolve()}, which set-up would empty; remove the link, and start again"
+        )
     run("virtual environment", [sys.executable, "-m", "venv", "--clear", str(options.venv)], log)
 
 

@@ -66,7 +66,9 @@ class Parameter:
         for field in ("low", "high", "step", "points"):
             self._check_number(field)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise SpaceError(f"expected low < high for {self.name}, but got {self.low:g} and {self.high:g}")
+            raise SpaceError(
+                f"expected low < high for {self.name}, but got low {self.low:g} and high {self.high:g} (0 when left out)"
+            )
         if self.kind == "log" and self.low <= 0:
             raise SpaceError(f"expected log({self.name}) from above 0, but got {self.low:g}")
         if self.kind == "int" and (self.low % 1 or self.high % 1 or self.step < 1 or self.step % 1):

@@ -128,3 +128,14 @@ def test_a_horovod_that_cannot_be_built_names_the_command(checkout: Path, monkey
         bootstrap.SetupError, match=r"step 'Horovod' failed \(exit 5\)(?s:.*)/bin/python -m hpc.build_horovod$"
     ):
         bootstrap.install_horovod(make_options(checkout))
+
+
+def test_an_environment_behind_a_link_is_not_emptied(tmp_path: Path, checkout: Path):
+    other = tmp_path / "another's"
+    other.mkdir()
+    (other / "precious").touch()
+    options = make_options(checkout)
+    options.venv.symlink_to(other)
+    with pytest.raises(bootstrap.SetupError, match="is a link to .*another's, which set-up would empty"):
+        bootstrap.make_venv(options, tmp_path / "log")
+    assert (other / "precious").exists()
