@@ -136,6 +136,6 @@ def test_an_environment_behind_a_link_is_not_emptied(tmp_path: Path, checkout: P
     (other / "precious").touch()
     options = make_options(checkout)
     options.venv.symlink_to(other)
-    with pytest.raises(bootstrap.SetupError, match="is a link to .*another's, which set-up would empty"):
+    with pytest.raises(bootstrap.SetupError, match=r"is a link to .*another's, which set-up would empty"):
         bootstrap.make_venv(options, tmp_path / "log")
     assert (other / "precious").exists()
