@@ -132,17 +132,21 @@ def _lines(command: Command, found: dict[str, list[Curve]]) -> list[str]:
     from statistics import median
 
     larger = command.plan.objectives[0].direction == "maximize"
-    lines = [
-        f"{command.plan.objectives[0]} after {command.options.trials} trials, median of {len(next(iter(found.values())))} seeds:"
-    ]
+    lines = [f"{command.plan.objectives[0]}, median of {len(next(iter(found.values())))} seeds:"]
     goal = median(curve.end for curve in found["random"]) if "random" in found else None
     for sampler, curves in found.items():
         ends = sorted(curve.end for curve in curves)
-        line = f"  {sampler:<8} {median(ends):.5g}  ({ends[0]:.5g} to {ends[-1]:.5g})"
+        line = f"  {sampler:<8} {median(ends):.5g}  ({ends[0]:.5g} to {ends[-1]:.5g}) after {_trials(curves)} trials"
         if goal is not None:
             line += f"; random's median best {_after(curves, goal, larger)}"
         lines.append(line)
     return lines
+
+
+def _trials(curves: list[Curve]) -> str:
+    """How many there are in each: studies may have more than are asked for, of an earlier command."""
+    numbers = sorted({len(curve.best) for curve in curves})
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _after(curves: list[Curve], goal: float, larger: bool) -> str:

@@ -83,7 +83,8 @@ def test_a_comparison_runs_and_is_written(tmp_path: Path, capfd: pytest.CaptureF
     }
     assert (found.parent / "compare.svg").exists()
     said = capfd.readouterr().out
-    assert "loss:minimize after 2 trials, median of 1 seeds" in said
+    assert "loss:minimize, median of 1 seeds" in said
+    assert ") after 2 trials" in said
     assert "random's median best after" in said
 
 
