@@ -117,7 +117,7 @@ def runs_of(out: Path, videos: Path | None, group: str, quick: bool, more: Seque
         videos: as of `steps_of`.
         quick: as of `steps_of`.
         group: a regular expression: videos whose names match alike stay in one split; empty for none.
-        more: settings of the pipeline, which go before the demo's own.
+        more: settings of the pipeline, which outweigh the demo's own.
 
     Raises:
         ConfigError: one of them that is not known, or that is the demo's.

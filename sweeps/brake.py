@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from hpc.slurm_query import Job, accounted
 from sweeps.running import Running
-from sweeps.trial_folder import Handle, read_place, write_handle
+from sweeps.study import Sweep
+from sweeps.trial_folder import HANDLE, PLACE, Handle
 
 _MOST = 3  # one after another
 _OUTSIDE = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")  # somebody's will, or one node's fault
@@ -26,11 +27,12 @@ class Brake:
         self._unborn: dict[str, Job | None] = {}  # by number, with Slurm's word
         self._begun: set[tuple[int, int]] = set()  # trial and attempt
 
-    def look(self, running: Iterable[Running], lost: Lost) -> None:
+    def look(self, sweep: Sweep, running: Iterable[Running], lost: Lost) -> None:
         """To be called after each look for lost trials, before they are begun again.
 
         Args:
-            running: trials of the study.
+            sweep: the study.
+            running: trials of it.
             lost: those of them that nobody runs, with who did.
 
         Raises:
@@ -47,7 +49,7 @@ class Brake:
         if len(self._unborn) < _MOST:
             return
         for trial, who in unborn:
-            write_handle(trial.folder, replace(who, attempt=0))
+            sweep.take_over(trial, who, replace(who, attempt=0))  # unless another driver was quicker
         job, last = list(self._unborn.items())[-1]
         said = f" ({last.state}, {last.reason})" if last else ""
         runs = unborn[-1][0].folder.parent if unborn else "the folder of runs"
@@ -58,7 +60,11 @@ class Brake:
 
 
 def _has_begun(trial: Running) -> bool:
-    return read_place(trial.folder)[1] > 0
+    """Whether the job that the trial has now began it: an earlier one's word may still be there."""
+    try:
+        return (trial.folder / PLACE).stat().st_mtime_ns >= (trial.folder / HANDLE).stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def slurms_word(handle: Handle | None) -> str:

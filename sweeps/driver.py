@@ -127,7 +127,7 @@ class Driver:
             return running
         self._looked = now
         lost = find_lost(running)
-        self._brake.look(running, lost)
+        self._brake.look(self._sweep, running, lost)
         self._lost = {trial.number for trial, _ in lost}
         if lost and not self._has_room():
             return running

@@ -129,8 +129,6 @@ def _look_at_videos(config: Any, _made: Container[str]) -> None:
 
 def _look_at_clips(config: Any, _made: Container[str]) -> None:
     manifest = read_dataset(config.data)
-    if hasattr(config, "reference"):  # it measures one split beside another
-        _check_splits(config.data, manifest, (config.split, "train"))
     if not hasattr(config, "crop"):  # the others read any split
         return
     if not manifest.get("by_split", {}).get("train", {}).get("clips", 1):
@@ -147,6 +145,11 @@ def _look_at_clips(config: Any, _made: Container[str]) -> None:
         geometry.latent_grid([strides])
     except ValueError as error:
         raise ConfigError(f"the clips of {config.data} ({geometry}) do not fit the model's strides: {error}") from None
+
+
+def _look_at_splits(config: Any, _made: Container[str]) -> None:
+    """Of an evaluation, which measures one split beside another."""
+    _check_splits(config.data, read_dataset(config.data), (config.split, "train"))
 
 
 def _look_at_codes(config: Any, made: Container[str]) -> None:
@@ -225,7 +228,7 @@ _LOOKS: dict[str, tuple[_Look, ...]] = {
     "vqvae": (("data", _look_at_clips),),
     "codes": (("data", _look_at_clips), ("model", _VQVAE)),
     "audio": (("data", _look_at_clips), ("model", _VQVAE), ("codes", _look_at_codes)),
-    "evaluate": (("data", _look_at_clips), ("model", _look_at_models), ("codes", _look_at_codes)),
+    "evaluate": (("data", _look_at_splits), ("model", _look_at_models), ("codes", _look_at_codes)),
     "report": (("runs", _look_at_runs),),
     "infer": (("videos", _look_at_videos), ("model", _look_at_model("audio", "python -m v2a.audio trains one"))),
 }

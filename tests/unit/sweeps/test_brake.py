@@ -15,7 +15,7 @@ from hpc import worker
 from hpc.outcome import PreflightFailed, Stopped
 from hpc.request import Request
 from sweeps import driver as driver_module
-from sweeps.brake import JobsDoNotBegin
+from sweeps.brake import Brake, JobsDoNotBegin
 from sweeps.driver import Driver
 from sweeps.launch import SlurmLauncher
 from sweeps.opening import open_sweep
@@ -83,6 +83,40 @@ def test_jobs_that_do_not_begin_stop_the_driver_and_use_up_no_trial(
 
     assert drive(mended)
     assert [trial.state.name for trial in sweep.trials()] == ["COMPLETE"] * 3
+
+
+def test_the_word_of_an_earlier_job_is_not_that_of_the_next(
+    fake_slurm: FakeSlurm, sweep: Sweep, drive: Callable[[Callable[[], bool]], bool], tmp_path: Path
+):
+    """Two trials began, and then no node sees the runs any more."""
+
+    def first_begin() -> bool:
+        for job in fake_slurm.jobs()[:2]:
+            folder = tmp_path / "runs" / job["flags"]["job-name"]
+            if job["state"] == "PENDING" and read_handle(folder) is not None:
+                write_place(folder)
+        return _end_all(fake_slurm, "FAILED") > 99
+
+    with pytest.raises(JobsDoNotBegin):
+        drive(first_begin)
+    assert [trial.state.name for trial in sweep.trials()] == ["RUNNING", "RUNNING"]
+
+
+def test_another_driver_s_trial_is_left_to_it(fake_slurm: FakeSlurm, sweep: Sweep, tmp_path: Path):
+    """It took the trial over while this one asked Slurm."""
+    brake = Brake()
+    mine, theirs = Handle("slurm", "2"), Handle("slurm", "9", 2)
+    for number in range(3):
+        trial = sweep.claim(tmp_path / "runs", Handle("slurm", f"{number}"), sampler="random", trials=3, seed=None)
+        assert trial is not None
+        before = trial.handle
+        if number == 2:
+            assert sweep.take_over(trial, before, theirs)
+            with pytest.raises(JobsDoNotBegin):
+                brake.look(sweep, [], [(trial, mine)])
+            assert trial.handle == theirs
+        else:
+            brake.look(sweep, [], [(trial, before)])
 
 
 def test_jobs_that_somebody_cancels_count_for_their_trials(
